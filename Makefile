@@ -1,0 +1,101 @@
+# retrovue-playout: everything is built, tested and installed from here.
+#
+#   make            programs into build/bin
+#   make check      the tests that every change must pass (installs what lacks)
+#   make help       the other targets and the variants
+#
+# Variants build beside, not over: SAN=address,undefined  SAN=thread
+# COVERAGE=1  CC=clang
+
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+empty :=
+space := $(empty) $(empty)
+comma := ,
+VARIANT := $(if $(findstring clang,$(CC)),-clang)$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(COVERAGE),-coverage)
+BUILD   ?= build$(if $(VARIANT),/variant$(VARIANT))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wvla \
+	-Wno-format-nonliteral -Wno-missing-field-initializers -Werror
+OPT  ?= -O2 -g
+CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DRV_VERSION='"$(VERSION)"' \
+	-Ilib -I$(BUILD)/gen
+CFLAGS   += -std=gnu11 $(OPT) $(WARN) -fno-strict-aliasing -fstack-protector-strong
+LDFLAGS  += -Wl,--as-needed -Wl,-z,relro,-z,now
+ifneq ($(SAN),)
+CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=$(SAN)
+else
+CPPFLAGS += -D_FORTIFY_SOURCE=2
+endif
+ifneq ($(COVERAGE),)
+CFLAGS  += --coverage
+LDFLAGS += --coverage
+endif
+
+BASE_LIBS := -lbsd -ljansson -lm -lpthread
+AV_LIBS   := -lavformat -lavcodec -lswscale -lswresample -lavutil
+RPC_LIBS  := -lnghttp2 -lprotobuf-c -lssl -lcrypto -lz
+X264_LIBS := -lx264 $(AV_LIBS)
+HTTP_LIBS := -lhttp_parser
+MHD_LIBS  := -lmicrohttpd
+
+.DEFAULT_GOAL := all
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+# --- the library: every .c below lib/ ---------------------------------------
+LIB_SRC := $(sort $(wildcard lib/*/*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
+LIBRV   := $(BUILD)/librv.a
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIBRV): $(LIB_OBJ)
+	@mkdir -p $(@D)
+	rm -f $@ && $(AR) rcs $@ $^
+
+# --- the programs: cmd/NAME/*.c ---------------------------------------------
+TOOLS :=
+define tool
+ifneq ($(wildcard cmd/$(1)/*.c),)
+TOOLS += $(BUILD)/bin/$(1)
+$(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard cmd/$(1)/*.c))) $(LIBRV)
+	@mkdir -p $$(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $$@ $$^ $(2) $(BASE_LIBS)
+endif
+endef
+$(eval $(call tool,rv-plan,$(AV_LIBS)))
+$(eval $(call tool,rv-decode,$(AV_LIBS)))
+$(eval $(call tool,rv-stage,$(AV_LIBS)))
+$(eval $(call tool,rv-render,$(X264_LIBS)))
+$(eval $(call tool,rv-http,$(HTTP_LIBS) $(AV_LIBS)))
+$(eval $(call tool,rv-ctl,$(RPC_LIBS) $(AV_LIBS)))
+$(eval $(call tool,rv-metrics,$(MHD_LIBS) $(AV_LIBS)))
+$(eval $(call tool,rv-tap,$(AV_LIBS)))
+
+# --- unit tests: tests/unit/test_*.c ----------------------------------------
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+UNIT     := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIBRV)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(RPC_LIBS) $(HTTP_LIBS) \
+		$(MHD_LIBS) $(X264_LIBS) $(BASE_LIBS)
+
+.PHONY: all unit check-unit
+all: $(TOOLS)
+unit: $(UNIT)
+check-unit: unit
+	@set -e; for t in $(UNIT); do echo "$$t"; "$$t"; done
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
