@@ -92,7 +92,17 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIBRV)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(RPC_LIBS) $(HTTP_LIBS) \
 		$(MHD_LIBS) $(X264_LIBS) $(BASE_LIBS)
 
-.PHONY: all unit check-unit
+# --- helpers of the tests: tests/tools/ -------------------------------------
+TEST_TOOLS := $(BUILD)/tests/rv-mkmedia $(BUILD)/tests/rv-readmarks
+TEST_TOOL_PARTS := $(patsubst %.c,$(BUILD)/obj/%.o, \
+	$(filter-out tests/tools/rv-%,$(wildcard tests/tools/*.c)))
+
+$(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(TEST_TOOL_PARTS) $(LIBRV)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AV_LIBS) $(BASE_LIBS)
+
+.PHONY: all unit check-unit test-tools
+test-tools: $(TEST_TOOLS)
 all: $(TOOLS)
 unit: $(UNIT)
 check-unit: unit
