@@ -51,16 +51,48 @@ MHD_LIBS  := -lmicrohttpd
 .SECONDARY:
 .DELETE_ON_ERROR:
 
+# --- generated from proto/: C types, and all descriptors as one table ---------
+PROTOS    := retrovue/playout retrovue/playout_status grpc/health/v1/health \
+	grpc/reflection/v1/reflection grpc/reflection/v1alpha/reflection
+GEN       := $(BUILD)/gen
+GEN_NAMES := $(PROTOS) google/protobuf/descriptor
+GEN_HDR   := $(GEN_NAMES:%=$(GEN)/%.pb-c.h)
+GEN_OBJ   := $(GEN_NAMES:%=$(BUILD)/obj/gen/%.pb-c.o) $(BUILD)/obj/gen/descriptor_set.o
+PB_DIR    ?= /usr/include
+
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: proto/%.proto
+	@mkdir -p $(GEN)
+	protoc-c -Iproto -I$(PB_DIR) --c_out=$(GEN) $*.proto
+
+$(GEN)/google/protobuf/descriptor.pb-c.c $(GEN)/google/protobuf/descriptor.pb-c.h: \
+		$(PB_DIR)/google/protobuf/descriptor.proto
+	@mkdir -p $(GEN)
+	protoc-c -I$(PB_DIR) --c_out=$(GEN) google/protobuf/descriptor.proto
+
+$(GEN)/descriptor_set.bin: $(PROTOS:%=proto/%.proto)
+	@mkdir -p $(GEN)
+	protoc -Iproto -I$(PB_DIR) --include_imports --descriptor_set_out=$@ $(PROTOS:%=%.proto)
+
+$(GEN)/descriptor_set.c: $(GEN)/descriptor_set.bin
+	{ echo '#include <stddef.h>'; echo 'const unsigned char rpc_descriptor_set[] = {'; \
+	od -An -v -tx1 $< | sed 's/[0-9a-f][0-9a-f]/0x&,/g'; echo '};'; \
+	echo 'const size_t rpc_descriptor_set_size = sizeof(rpc_descriptor_set);'; } >$@
+
+# Not our code: our warnings do not apply.
+$(BUILD)/obj/gen/%.o: $(GEN)/%.c | $(GEN_HDR)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(filter-out $(WARN),$(CFLAGS)) -w -MMD -MP -c -o $@ $<
+
 # --- the library: every .c below lib/ ---------------------------------------
 LIB_SRC := $(sort $(wildcard lib/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 LIBRV   := $(BUILD)/librv.a
 
-$(BUILD)/obj/%.o: %.c
+$(BUILD)/obj/%.o: %.c | $(GEN_HDR)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(LIBRV): $(LIB_OBJ)
+$(LIBRV): $(LIB_OBJ) $(GEN_OBJ)
 	@mkdir -p $(@D)
 	rm -f $@ && $(AR) rcs $@ $^
 

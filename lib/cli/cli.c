@@ -85,7 +85,8 @@ int64_t cli_number(const struct argp_state *state, const char *option,
     const int64_t value = strtonum(text, min, max, &why);
 
     if (why != NULL) {
-        argp_error(state, "%s: '%s' is %s; give a whole number from %lld to %lld",
+        argp_error(state,
+                   "%s: '%s' is %s; give a whole number from %lld to %lld",
                    option, text, why, (long long)min, (long long)max);
     }
     return value;
@@ -112,8 +113,10 @@ void cli_host_port(const struct argp_state *state, const char *option,
     }
     const size_t length = (size_t)(to - from);
     if (why != NULL || length == 0 || length >= host_size) {
-        argp_error(state, "%s: '%s' is no address; give HOST:PORT with a port from 0 to 65535",
-                   option, text);
+        argp_error(
+            state,
+            "%s: '%s' is no address; give HOST:PORT with a port from 0 to 65535",
+            option, text);
         return;
     }
     memcpy(host, from, length);

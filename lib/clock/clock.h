@@ -1,0 +1,97 @@
+/*
+ * clock: the MasterClock, the one source of time.  UTC in microseconds.
+ *
+ * <run>/clock is a page with two copies of (UTC, monotonic time, rate) and one
+ * index; it is kept by whoever holds its lock (rv-ctl serve, else a director).
+ * Readers map UTC from CLOCK_MONOTONIC with it.  Without a page a program maps
+ * UTC once at its start and then counts monotonic time.
+ *
+ * Two sources: real (follows the system's clock, slewing its steps by at most
+ * 500 ppm; over 5 s is a jump) and virtual (set by hand, any rate, may stand
+ * still; a test's script drives it).  No program asks a system clock for
+ * timing except through this module (a test greps for it).
+ *
+ *   page        written by  order                    read by  order
+ *   copies[i]   keeper      relaxed, before index    all      acquire
+ *   index       keeper      release                  all      acquire, before
+ *                                                             and after
+ *   source, jumps, left_to_slew, keeper: relaxed
+ */
+#ifndef RV_CLOCK_CLOCK_H
+#define RV_CLOCK_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err/err.h"
+#include "frame/shm.h"
+
+#define CLOCK_LAYOUT_VERSION 1
+#define CLOCK_SLEW_PPM       500
+#define CLOCK_JUMP_US        INT64_C(5000000)
+
+enum clock_source { CLOCK_SOURCE_REAL = 0, CLOCK_SOURCE_VIRTUAL };
+
+struct clock_page;
+
+struct clock {
+    struct shm shm;
+    struct clock_page *page; /* NULL: no page, offset_us counts */
+    int64_t offset_us;       /* UTC minus monotonic at open */
+};
+
+/* clang-format off */
+#define CLOCK_EMPTY ((struct clock){ .shm = SHM_EMPTY, .page = NULL })
+/* clang-format on */
+
+/*
+ * Opens <run_dir>/clock, or maps UTC once when run_dir is NULL or has none.
+ * ERR_INPUT when the page is wrong.
+ */
+int clock_open(struct clock *clock, const char *run_dir, struct err *err);
+void clock_close(struct clock *clock);
+
+/* Now.  Any thread. */
+int64_t clock_utc_us(const struct clock *clock);
+/* CLOCK_MONOTONIC in microseconds: for time-outs and heartbeats only. */
+int64_t clock_monotonic_us(void);
+/* How long by CLOCK_MONOTONIC until the MasterClock shows utc_us: 0 if past,
+ * INT64_MAX while it stands still. */
+int64_t clock_us_until(const struct clock *clock, int64_t utc_us);
+/* Sleeps until then, at most max_us; ends early on a signal. */
+void clock_sleep_until(const struct clock *clock, int64_t utc_us,
+                       int64_t max_us);
+
+/* --- keeper --------------------------------------------------------------- */
+
+/* Creates or takes over <run_dir>/clock and locks it; ERR_STATE if another
+ * process keeps it.  A virtual clock starts at utc_us with rate 1. */
+int clock_keep(struct clock *clock, const char *run_dir,
+               enum clock_source source, int64_t utc_us, struct err *err);
+/* Real: looks at the system clock, slews or jumps.  Call every 100 ms or so.
+ * Gives the jump in microseconds when there was one, else 0. */
+int64_t clock_tick(struct clock *clock);
+/* Virtual: rate in millionths (1000000: real time, 0: stands still), step. */
+void clock_set_rate(struct clock *clock, int64_t rate_millionths);
+void clock_step(struct clock *clock, int64_t by_us);
+
+/* --- for people and metrics ----------------------------------------------- */
+
+struct clock_state {
+    enum clock_source source;
+    int64_t utc_us;
+    int64_t offset_us; /* MasterClock minus system UTC */
+    int64_t rate_millionths;
+    int64_t left_to_slew_us;
+    uint64_t jumps;
+    bool has_page;
+    bool has_keeper;
+};
+void clock_state(const struct clock *clock, struct clock_state *state);
+
+/* "2026-11-23T14:00:00.000Z" (ms) into text; and strictly back, with an
+ * optional fraction, "Z" or "+HH:MM". */
+void clock_format_utc(int64_t utc_us, char text[32]);
+int clock_parse_utc(const char *text, int64_t *utc_us, struct err *err);
+
+#endif
