@@ -64,7 +64,7 @@ $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: proto/%.proto
 	@mkdir -p $(GEN)
 	protoc-c -Iproto -I$(PB_DIR) --c_out=$(GEN) $*.proto
 
-$(GEN)/google/protobuf/descriptor.pb-c.c $(GEN)/google/protobuf/descriptor.pb-c.h: \
+$(GEN)/google/protobuf/descriptor.pb-c.c $(GEN)/google/protobuf/descriptor.pb-c.h &: \
 		$(PB_DIR)/google/protobuf/descriptor.proto
 	@mkdir -p $(GEN)
 	protoc-c -I$(PB_DIR) --c_out=$(GEN) google/protobuf/descriptor.proto
@@ -124,6 +124,17 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIBRV)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(RPC_LIBS) $(HTTP_LIBS) \
 		$(MHD_LIBS) $(X264_LIBS) $(BASE_LIBS)
 
+# --- helpers of the tests: tests/rpc/echo_server.c, with its own proto -------
+$(GEN)/tests/rpc/echo.pb-c.c $(GEN)/tests/rpc/echo.pb-c.h &: tests/rpc/echo.proto
+	@mkdir -p $(GEN)
+	protoc-c -I. --c_out=$(GEN) $<
+
+$(BUILD)/obj/tests/rpc/echo_server.o: $(GEN)/tests/rpc/echo.pb-c.h
+$(BUILD)/tests/echo_server: $(BUILD)/obj/tests/rpc/echo_server.o \
+		$(BUILD)/obj/gen/tests/rpc/echo.pb-c.o $(LIBRV)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RPC_LIBS) $(BASE_LIBS)
+
 # --- helpers of the tests: tests/tools/ -------------------------------------
 TEST_TOOLS := $(BUILD)/tests/rv-mkmedia $(BUILD)/tests/rv-readmarks
 TEST_TOOL_PARTS := $(patsubst %.c,$(BUILD)/obj/%.o, \
@@ -136,7 +147,7 @@ $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(TEST_TOOL_PARTS)
 .PHONY: all unit check-unit test-tools
 all: $(TOOLS)
 unit: $(UNIT)
-test-tools: $(TEST_TOOLS)
+test-tools: $(TEST_TOOLS) $(BUILD)/tests/echo_server
 check-unit: unit
 	@set -e; for t in $(UNIT); do echo "$$t"; "$$t"; done
 
