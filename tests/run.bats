@@ -101,3 +101,14 @@ counted() {
     assert_eq "$status" 1
     assert_contains "$output" "needs root"
 }
+
+@test "the tarball of make dist holds what make needs" {
+    cd "$ROOT"
+    [ -e .git ] || skip "this is one"
+    make -s dist
+    tar -xzf dist/retrovue-playout-*.tar.gz -C "$BATS_TEST_TMPDIR"
+    cd "$BATS_TEST_TMPDIR"/retrovue-playout-*
+    [ -f Makefile ] && [ -f LICENSE ] && [ -f README.md ]
+    make -n all >"$BATS_TEST_TMPDIR/log" 2>&1
+    ! git -C "$ROOT" ls-files | grep -qE '\.(o|a|mp4|mkv|ts)$'
+}
