@@ -144,6 +144,13 @@ $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(TEST_TOOL_PARTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AV_LIBS) $(BASE_LIBS)
 
+# --- figures: tests/bench/bench_*.c -----------------------------------------
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
+
+$(BENCH): $(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o $(LIBRV)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AV_LIBS) $(BASE_LIBS)
+
 .PHONY: all unit check-unit test-tools
 all: $(TOOLS)
 unit: $(UNIT)
@@ -171,7 +178,7 @@ check-all:
 
 bench:
 	@tests/deps.sh check
-	+@$(MAKE) $(JOBS) --no-print-directory -s all test-tools
+	+@$(MAKE) $(JOBS) --no-print-directory -s all test-tools $(BENCH)
 	@RV_BIN=$(abspath $(BUILD))/bin RV_TOOLS=$(abspath $(BUILD))/tests tests/bench.sh
 
 demo:
