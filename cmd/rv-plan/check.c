@@ -9,10 +9,10 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "media/language.h"
 
 struct check {
     const struct opts *opts;
@@ -95,8 +95,7 @@ static void check_length(struct check *c, int index, const struct probe *probe)
 static bool has_language(const struct probe *probe, const char *wanted)
 {
     for (int i = 0; i < probe->language_count; i++) {
-        /* "en" and "eng", "de" and "deu": told apart by two letters only. */
-        if (strncasecmp(probe->languages[i], wanted, 2) == 0)
+        if (language_matches(probe->languages[i], wanted))
             return true;
     }
     return false;
