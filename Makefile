@@ -134,10 +134,92 @@ $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(TEST_TOOL_PARTS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AV_LIBS) $(BASE_LIBS)
 
 .PHONY: all unit check-unit test-tools
-test-tools: $(TEST_TOOLS)
 all: $(TOOLS)
 unit: $(UNIT)
+test-tools: $(TEST_TOOLS)
 check-unit: unit
 	@set -e; for t in $(UNIT); do echo "$$t"; "$$t"; done
+
+# --- tests: tests/run.sh counts, tests/check-all.sh knows the variants --------
+JOBS  = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+BATS := $(sort $(wildcard tests/*.bats)) $(sort $(wildcard tests/promise/*.bats))
+
+.PHONY: deps check check-all bench demo
+deps:
+	@tests/deps.sh all
+
+check:
+	@tests/deps.sh check
+	+@$(MAKE) $(JOBS) --no-print-directory -s all unit test-tools
+	@RV_BIN=$(abspath $(BUILD))/bin RV_TESTS=$(abspath $(BUILD))/tests \
+		tests/run.sh check $(UNIT) $(BATS)
+
+check-all:
+	@tests/deps.sh all
+	+@MAKE="$(MAKE)" tests/check-all.sh
+
+bench:
+	@tests/deps.sh check
+	+@$(MAKE) $(JOBS) --no-print-directory -s all test-tools
+	@RV_BIN=$(abspath $(BUILD))/bin RV_TOOLS=$(abspath $(BUILD))/tests tests/bench.sh
+
+demo:
+	@tests/deps.sh build
+	+@$(MAKE) $(JOBS) --no-print-directory -s all test-tools
+	@RV_BIN=$(abspath $(BUILD))/bin RV_TOOLS=$(abspath $(BUILD))/tests examples/demo.sh
+
+# --- install: programs, pages, completions, proto, examples ------------------
+BINDIR  := $(PREFIX)/bin
+MANDIR  := $(PREFIX)/share/man
+COMPDIR := $(PREFIX)/share/bash-completion/completions
+DATADIR := $(PREFIX)/share/retrovue
+DOCDIR  := $(PREFIX)/share/doc/retrovue-playout
+PAGES   := $(sort $(wildcard man/*.[1-8]))
+SHARED  := $(sort $(wildcard proto/retrovue/*.proto))
+DOCS    := README.md LICENSE CHANGELOG.md
+SAMPLES := $(sort $(shell find examples -type f 2>/dev/null))
+
+.PHONY: install uninstall dist clean help
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(COMPDIR)
+	$(if $(TOOLS),install -m 755 $(TOOLS) $(DESTDIR)$(BINDIR))
+	@set -e; for page in $(PAGES); do \
+		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+	install -m 644 completions/retrovue.bash $(DESTDIR)$(COMPDIR)/rv-ctl
+	@set -e; for tool in $(filter-out rv-ctl,$(notdir $(TOOLS))); do \
+		ln -sf rv-ctl $(DESTDIR)$(COMPDIR)/$$tool; done
+	@set -e; for file in $(SHARED); do \
+		install -D -m 644 $$file $(DESTDIR)$(DATADIR)/$$file; done
+	install -d $(DESTDIR)$(DOCDIR)
+	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
+	@set -e; for file in $(SAMPLES); do mode=644; [ ! -x $$file ] || mode=755; \
+		install -D -m $$mode $$file $(DESTDIR)$(DOCDIR)/$$file; done
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,$(notdir $(TOOLS)))
+	rm -f $(foreach page,$(PAGES),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+	rm -f $(addprefix $(DESTDIR)$(COMPDIR)/,rv-ctl $(notdir $(TOOLS)))
+	rm -rf $(DESTDIR)$(DATADIR) $(DESTDIR)$(DOCDIR)
+
+dist:
+	@mkdir -p dist
+	git archive --prefix=retrovue-playout-$(VERSION)/ \
+		-o dist/retrovue-playout-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf build dist
+
+help:
+	@echo 'make            programs into build/bin'
+	@echo 'make check      what every change must pass; last line: N passed, N failed'
+	@echo 'make check-all  check under sanitizers, valgrind, clang; the long runs'
+	@echo 'make bench      figures'
+	@echo 'make demo       a channel on this machine; DEMO_SECONDS=20 ends it by itself'
+	@echo 'make deps       installs the Debian packages that are missing'
+	@echo 'make unit       unit tests into build/tests; check-unit runs them'
+	@echo 'make install    honours PREFIX ($(PREFIX)) and DESTDIR; uninstall takes back'
+	@echo 'make dist       dist/retrovue-playout-$(VERSION).tar.gz of what is committed'
+	@echo 'make clean      removes build and dist'
+	@echo 'Variants, each in its own folder: SAN=address,undefined  SAN=thread  COVERAGE=1  CC=clang'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

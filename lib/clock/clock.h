@@ -12,10 +12,16 @@
  * timing except through this module (a test greps for it).
  *
  *   page        written by  order                    read by  order
- *   copies[i]   keeper      relaxed, before index    all      acquire
- *   index       keeper      release                  all      acquire, before
+ *   copies[i]   keeper      release, before index    all      acquire
+ *   index       keeper      release; futex word      all      acquire, before
  *                                                             and after
- *   source, jumps, left_to_slew, keeper: relaxed
+ *   source      creator     relaxed, before magic    all      relaxed
+ *   jumps       keeper      relaxed                  all      relaxed
+ *   magic       creator     release, last            openers  acquire, first
+ *
+ * The index names the copy that is whole; the keeper writes the other one. So
+ * a keeper that dies between any two stores leaves a clock that runs on, and a
+ * copy says itself when its slewing is over.
  */
 #ifndef RV_CLOCK_CLOCK_H
 #define RV_CLOCK_CLOCK_H
@@ -38,6 +44,7 @@ struct clock {
     struct shm shm;
     struct clock_page *page; /* NULL: no page, offset_us counts */
     int64_t offset_us;       /* UTC minus monotonic at open */
+    bool is_keeper;
 };
 
 /* clang-format off */
@@ -58,14 +65,16 @@ int64_t clock_monotonic_us(void);
 /* How long by CLOCK_MONOTONIC until the MasterClock shows utc_us: 0 if past,
  * INT64_MAX while it stands still. */
 int64_t clock_us_until(const struct clock *clock, int64_t utc_us);
-/* Sleeps until then, at most max_us; ends early on a signal. */
+/* Sleeps until then, at most max_us; ends early on a signal.  A step or a new
+ * rate of a virtual clock is felt at once. */
 void clock_sleep_until(const struct clock *clock, int64_t utc_us,
                        int64_t max_us);
 
 /* --- keeper --------------------------------------------------------------- */
 
 /* Creates or takes over <run_dir>/clock and locks it; ERR_STATE if another
- * process keeps it.  A virtual clock starts at utc_us with rate 1. */
+ * process keeps it.  A new virtual clock starts at utc_us with
+ * rate 1, one that is taken over goes on. */
 int clock_keep(struct clock *clock, const char *run_dir,
                enum clock_source source, int64_t utc_us, struct err *err);
 /* Real: looks at the system clock, slews or jumps.  Call every 100 ms or so.

@@ -15,10 +15,10 @@
  * that the stage ring names, rv-tap looks).
  *
  *   pool          written by  order          read by    order
- *   ready         decoder     seq_cst*       others     acquire
- *   released      stage       seq_cst*       decoder    acquire
+ *   ready         decoder     seq_cst*       others     seq_cst*
+ *   released      stage       seq_cst*       decoder    seq_cst*
  *   end_index     decoder     relaxed        others     relaxed (after status)
- *   status        decoder     release        others     acquire
+ *   status        decoder     seq_cst*       others     acquire
  *   ready_bell    both        seq_cst        both       seq_cst
  *   free_bell     both        seq_cst        both       seq_cst
  *   magic         decoder     release, last  others     acquire, first
@@ -131,7 +131,10 @@ uint64_t pool_released(const struct pool *pool); /* frames released */
 /*
  * A checked copy of frame `seq`: offsets and strides inside the slot, sample
  * count inside the audio slot, strings ended.  -1 (ERR_INPUT) when a rule is
- * broken or seq is not in [released, ready).
+ * broken or seq is not in [released, ready).  Who is neither the stage nor
+ * reads a frame that the stage ring names must ask pool_released() again
+ * afterwards (behind a fence): the frame may have been given back while it was
+ * copied.
  */
 int pool_read(const struct pool *pool, uint64_t seq, struct pool_frame *frame,
               struct err *err);

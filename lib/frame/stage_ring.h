@@ -16,19 +16,21 @@
  * "pool-P".  Ids are never reused; 0 is the slate.
  *
  *   ring            written by   order       read by    order
- *   word            both         acq_rel     both       acquire
- *   entries         stage        plain, before the word's release
- *   cursor[c]       consumer c   release     stage      acquire
+ *   word            both         seq_cst*    both       seq_cst*
+ *   entries         stage        seqlock of atomics, before the word
+ *   cursor[c]       consumer c   seq_cst*    stage      seq_cst*
+ *   is_attached[c]  consumer c   seq_cst     stage      seq_cst
  *   epoch copies    stage        seqlock of atomics     acquire
  *   intake_us       renderer     relaxed     stage      relaxed
- *   inputs_wanted   director     release     stage      acquire
+ *   inputs_wanted   director     seq_cst*    stage      seq_cst*
  *   inputs_applied  stage        release     director   acquire
  *   cut_frame       stage        relaxed, before inputs_applied
- *   end_frame       stage        release     renderer   acquire
+ *   end_frame       stage        seq_cst*    renderer   seq_cst*
  *   next_pool_id    anybody      RMW         anybody    relaxed
  *   stage_bell      all          seq_cst     all        seq_cst
  *   render_bell     all          seq_cst     all        seq_cst
  *   magic           creator      release, last  openers acquire, first
+ *   * seq_cst next to a bell, or a wake-up is lost
  */
 #ifndef RV_FRAME_STAGE_RING_H
 #define RV_FRAME_STAGE_RING_H
@@ -45,6 +47,8 @@
 #define STAGE_RING_ENTRIES        1024 /* a power of two */
 #define STAGE_RING_CONSUMERS      4
 #define STAGE_DEPTH_MAX           600
+/* Until a renderer has told its own: the most that the design allows. */
+#define STAGE_RING_INTAKE_US INT64_C(800000)
 
 /* Why a frame is what it is; becomes the as-run log's `reason`. */
 enum stage_reason {

@@ -18,7 +18,8 @@
  *
  *   ring        written by  order          read by    order
  *   reserved    renderer    seq_cst, before data      acquire, after data
- *   entries     renderer    relaxed atomics, before count
+ *   entries     renderer    release, before count     acquire, before and
+ *                                                     after a look at count
  *   count       renderer    release        readers    acquire
  *   is_closed   director    release        readers    acquire
  *   magic       creator     release, last  openers    acquire, first

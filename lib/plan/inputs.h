@@ -38,7 +38,8 @@
 #include "err/err.h"
 #include "frame/stage_ring.h"
 
-#define INPUTS_MAX 96
+#define INPUTS_MAX       96
+#define INPUTS_FRAME_MAX INT64_C(1000000000000)
 
 enum input_at { INPUT_BEHIND = 0, INPUT_AT, INPUT_NOW };
 

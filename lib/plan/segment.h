@@ -35,11 +35,12 @@
 #include "err/err.h"
 #include "frame/house.h"
 
-#define SEGMENT_ID_SIZE    128  /* NUL included, as in a pool's record */
-#define SEGMENT_ASSET_SIZE 1024 /* NUL included, as in a pool's record */
-#define SEGMENT_LANGUAGES  8
-#define SEGMENT_FRAMES_MAX INT64_C(1000000000000)
-#define SEGMENT_LINE_MAX   65536 /* bytes of a line, newline included */
+#define SEGMENT_ID_SIZE     128  /* NUL included, as in a pool's record */
+#define SEGMENT_ASSET_SIZE  1024 /* NUL included, as in a pool's record */
+#define SEGMENT_LANGUAGES   8
+#define SEGMENT_FRAMES_MAX  INT64_C(1000000000000)
+#define SEGMENT_GAIN_DB_MAX 60.0
+#define SEGMENT_LINE_MAX    65536 /* bytes of a line, newline included */
 
 enum segment_type {
     SEGMENT_CONTENT = 0,
@@ -77,8 +78,25 @@ struct segment {
     int64_t utc_us;
 };
 
+/* clang-format off */
+#define SEGMENT_EMPTY \
+    ((struct segment){ .in = { 0, 1 }, .fade_in = { 0, 1 }, \
+                       .fade_out = { 0, 1 } })
+/* clang-format on */
+
 const char *segment_type_name(enum segment_type type);
 const char *segment_pad_name(enum segment_pad pad);
+/* And back; -1: unknown. */
+int segment_type_from_name(const char *name);
+int segment_pad_from_name(const char *name);
+
+/* "scheme://...": no path of this machine (file:// counts too). */
+bool segment_asset_is_url(const char *asset);
+/* A language tag that fits: "en", "deu", "pt-BR". */
+bool segment_language_is_valid(const char *tag);
+/* A JSON list of them into the segment. */
+int segment_languages_from_json(struct segment *segment, const json_t *list,
+                                struct err *err);
 
 /* A line (no newline needed) into a struct; the sentence names the member. */
 int segment_parse(struct segment *segment, const char *line, size_t length,

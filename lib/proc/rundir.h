@@ -34,6 +34,13 @@ int rundir_remove(const char *run, const char *name, struct err *err);
 /* Removes <run>'s tmpfs folder when it is empty.  */
 void rundir_tidy(const char *run);
 
+/*
+ * Locks `folder` against everybody else who calls this, so that "is it there?
+ * else make it" is one step.  Gives a descriptor whose close() unlocks, or -1
+ * (ERR_STATE when somebody held it for a second).
+ */
+int rundir_lock(const char *folder, struct err *err);
+
 /* An existing relative path made absolute; anything else copied as it is. */
 int path_absolute(char *out, size_t size, const char *path, struct err *err);
 
