@@ -133,6 +133,10 @@ $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(TEST_TOOL_PARTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AV_LIBS) $(BASE_LIBS)
 
+$(BUILD)/tests/bench_handoff: $(BUILD)/obj/tests/bench/bench_handoff.o $(LIBRV)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AV_LIBS) $(BASE_LIBS)
+
 .PHONY: all unit check-unit test-tools
 all: $(TOOLS)
 unit: $(UNIT)
@@ -160,7 +164,7 @@ check-all:
 
 bench:
 	@tests/deps.sh check
-	+@$(MAKE) $(JOBS) --no-print-directory -s all test-tools
+	+@$(MAKE) $(JOBS) --no-print-directory -s all test-tools $(BUILD)/tests/bench_handoff
 	@RV_BIN=$(abspath $(BUILD))/bin RV_TOOLS=$(abspath $(BUILD))/tests tests/bench.sh
 
 demo:

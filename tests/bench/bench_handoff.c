@@ -8,14 +8,12 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock/clock.h"
 #include "frame/pool.h"
 #include "frame/stage_ring.h"
-#include "proc/rundir.h"
 
 enum { FRAMES = 20000, PIPE_FRAMES = 600 };
 
