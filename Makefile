@@ -64,7 +64,7 @@ $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: proto/%.proto
 	@mkdir -p $(GEN)
 	protoc-c -Iproto -I$(PB_DIR) --c_out=$(GEN) $*.proto
 
-$(GEN)/google/protobuf/descriptor.pb-c.c $(GEN)/google/protobuf/descriptor.pb-c.h: \
+$(GEN)/google/protobuf/descriptor.pb-c.c $(GEN)/google/protobuf/descriptor.pb-c.h &: \
 		$(PB_DIR)/google/protobuf/descriptor.proto
 	@mkdir -p $(GEN)
 	protoc-c -I$(PB_DIR) --c_out=$(GEN) google/protobuf/descriptor.proto
@@ -124,8 +124,19 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIBRV)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(RPC_LIBS) $(HTTP_LIBS) \
 		$(MHD_LIBS) $(X264_LIBS) $(BASE_LIBS)
 
+# --- helpers of the tests: tests/rpc/echo_server.c, with its own proto -------
+$(GEN)/tests/rpc/echo.pb-c.c $(GEN)/tests/rpc/echo.pb-c.h &: tests/rpc/echo.proto
+	@mkdir -p $(GEN)
+	protoc-c -I. --c_out=$(GEN) $<
+
+$(BUILD)/obj/tests/rpc/echo_server.o: $(GEN)/tests/rpc/echo.pb-c.h
+$(BUILD)/tests/echo_server: $(BUILD)/obj/tests/rpc/echo_server.o \
+		$(BUILD)/obj/gen/tests/rpc/echo.pb-c.o $(LIBRV)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RPC_LIBS) $(BASE_LIBS)
+
 # --- helpers of the tests: tests/tools/ -------------------------------------
-TEST_TOOLS := $(BUILD)/tests/rv-mkmedia $(BUILD)/tests/rv-readmarks
+TEST_TOOLS := $(BUILD)/tests/rv-mkmedia $(BUILD)/tests/rv-readmarks $(BUILD)/tests/rv-mkts
 TEST_TOOL_PARTS := $(patsubst %.c,$(BUILD)/obj/%.o, \
 	$(filter-out tests/tools/rv-%,$(wildcard tests/tools/*.c)))
 
@@ -133,14 +144,17 @@ $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(TEST_TOOL_PARTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AV_LIBS) $(BASE_LIBS)
 
-$(BUILD)/tests/bench_handoff: $(BUILD)/obj/tests/bench/bench_handoff.o $(LIBRV)
+# --- figures: tests/bench/bench_*.c -----------------------------------------
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
+
+$(BENCH): $(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o $(LIBRV)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AV_LIBS) $(BASE_LIBS)
 
 .PHONY: all unit check-unit test-tools
 all: $(TOOLS)
 unit: $(UNIT)
-test-tools: $(TEST_TOOLS)
+test-tools: $(TEST_TOOLS) $(BUILD)/tests/echo_server
 check-unit: unit
 	@set -e; for t in $(UNIT); do echo "$$t"; "$$t"; done
 
@@ -164,7 +178,7 @@ check-all:
 
 bench:
 	@tests/deps.sh check
-	+@$(MAKE) $(JOBS) --no-print-directory -s all test-tools $(BUILD)/tests/bench_handoff
+	+@$(MAKE) $(JOBS) --no-print-directory -s all test-tools $(BENCH)
 	@RV_BIN=$(abspath $(BUILD))/bin RV_TOOLS=$(abspath $(BUILD))/tests tests/bench.sh
 
 demo:

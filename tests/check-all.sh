@@ -55,7 +55,9 @@ units=(tests/unit/test_*.c)
 threaded=()
 [ ${#units[@]} -eq 0 ] ||
     mapfile -t threaded < <(grep -l pthread "${units[@]}")
-files=(tests/*.bats tests/promise/*.bats)
+# tools, tree and run ask about the tree and not about a variant's programs
+mapfile -t files < <(printf '%s\n' tests/*.bats tests/promise/*.bats |
+    grep -vE '^tests/(tools|tree|run)\.bats$')
 long=(tests/long/*.bats)
 
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99

@@ -97,17 +97,16 @@ status_within() {
 test_processes() {
     local file pid
 
-    for file in /proc/[0-9]*/environ; do
-        pid=${file#/proc/}
-        pid=${pid%/environ}
-        [ "$pid" != "$$" ] && [ "$pid" != "$BASHPID" ] || continue
-        grep -qsz "^RV_TEST_ID=${RV_TEST_ID:?}\$" "$file" || continue
-        # helpers of the test itself: subshells of bash and what looks around
-        case $(cat "/proc/$pid/comm" 2>/dev/null) in
-        '' | bash | bats* | grep | sed | cat | sleep) continue ;;
-        esac
-        gone "$pid" || echo "$pid"
-    done
+    grep -lsz "^RV_TEST_ID=${RV_TEST_ID:?}\$" /proc/[0-9]*/environ |
+        while read -r file; do
+            pid=${file//[!0-9]/}
+            [ "$pid" != "$$" ] && [ "$pid" != "$BASHPID" ] || continue
+            # helpers of the test itself: subshells of bash and what looks around
+            case $(cat "/proc/$pid/comm" 2>/dev/null) in
+            '' | bash | bats* | grep | sed | cat | sleep) continue ;;
+            esac
+            gone "$pid" || echo "$pid"
+        done
 }
 
 # assert_no_processes [SECONDS]: nothing that this test started is left.

@@ -26,11 +26,9 @@ mkdir -p "$out"
 # What the file started and did not end; ids only of its own processes.
 left_behind() {
     local file pid
-    for file in /proc/[0-9]*/environ; do
+    grep -lsz "^RV_FILE_ID=$1\$" /proc/[0-9]*/environ | while read -r file; do
         pid=${file//[!0-9]/}
-        grep -qsz "^RV_FILE_ID=$1\$" "$file" || continue
-        grep -qs '^State:.*Z' "/proc/$pid/status" && continue
-        echo "$pid"
+        grep -qs '^State:.*Z' "/proc/$pid/status" || echo "$pid"
     done
 }
 

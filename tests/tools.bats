@@ -126,3 +126,28 @@ read_back() {
     kill "$PID"
     assert_clean
 }
+
+# joined AT: pictures of clip 1 and 2 with the cut at 50, sound with it at AT.
+joined() {
+    local cut=$BATS_TEST_TMPDIR/cut-$1.ts
+    ffmpeg -v error -nostdin -i "$(make_clip one.mov --frames 100)" \
+        -i "$(make_clip two.mov --frames 100 --clip 2)" -filter_complex \
+        "[0:v]trim=end_frame=50[v0];
+         [1:v]trim=start_frame=50,setpts=PTS-STARTPTS[v1];
+         [v0][v1]concat[v];
+         [0:a]atrim=end_sample=$1[a0];
+         [1:a]atrim=start_sample=$1,asetpts=PTS-STARTPTS[a1];
+         [a0][a1]concat=v=0:a=1[a]" \
+        -map '[v]' -map '[a]' -c:v libx264 -c:a aac "$cut"
+    echo "$cut"
+}
+
+@test "at a cut the sound of another clip is seen, though its bursts fit" {
+    local path
+    path=$(joined 80080)
+    assert_eq "$(marks "$path" .runs)" "1:0-49 2:50-99"
+    assert_eq "$(marks "$path" .wrong_sound)" 0
+    path=$(joined 84885)
+    assert_le "$(marks "$path" .av.max_abs_ms)" 0.1
+    assert_eq "$(marks "$path" '.wrong_sound_list | @csv')" 50,51,52
+}

@@ -80,18 +80,43 @@ int plan_load(struct plan *plan, const char *path,
 int plan_parse(struct plan *plan, const char *text, size_t length,
                const char *path, struct plan_problems *problems,
                struct err *err);
+/*
+ * What depends on the house format in force: overlaps, a loop shorter than a
+ * frame, fades longer than their segment.  plan_load() does it with the plan's
+ * own house (or HOUSE_DEFAULT where no time is in frames); do it again with
+ * the house in force for a plan without one.  Problems are added.
+ */
+int plan_check_house(const struct plan *plan, const struct house *house,
+                     struct plan_problems *problems, struct err *err);
 void plan_clear(struct plan *plan);
 void plan_problems_clear(struct plan_problems *problems);
+
+/* A time as a string: "90.5", "[[HH:]MM:]SS[.fff]", "N/D", "Nf". */
+int plan_time_parse(struct plan_time *time, const char *text, size_t length,
+                    struct err *err);
+/* The same in seconds, exactly; -1: cannot be kept exactly. */
+int plan_time_seconds(const struct plan_time *time, const struct house *house,
+                      struct rational *seconds);
 
 /* A plan handle (contract, section 6) into a file's path. */
 int plan_find(char path[1024], const char *handle, const char *plan_dir,
               struct err *err);
 
 /*
+ * Exact seconds: whole + num/den, 0 <= num < den.  Wider than struct rational,
+ * because a sum needs the common denominator of all that went into it.
+ */
+struct plan_sum {
+    int64_t whole;
+    __int128 num, den;
+};
+
+/*
  * Walks the plan's timeline segment by segment, in house frames; loops for
  * ever when the plan does.  Gaps before a segment's own start are yielded as
- * slate segments of id "gap".  A walk is plain data and may be copied, so a
- * director can look ahead with a copy.
+ * slate segments of id "gap".  A slate without a duration is the last one.  A
+ * walk is plain data and may be copied, so a director can look ahead with a
+ * copy.
  */
 struct plan_walk {
     const struct plan *plan; /* kept */
@@ -100,8 +125,8 @@ struct plan_walk {
     int next;                /* segment that comes */
     bool is_open;            /* frame numbers unknown (after unknown length) */
     int64_t base_frame;      /* frame from which `sum` counts */
-    struct rational sum;     /* exact seconds since base_frame */
-    int64_t end_frame;       /* where the former segment ended, if known */
+    struct plan_sum sum;     /* exact seconds since base_frame */
+    int64_t end_frame;       /* where the former segment ended, unless open */
 };
 
 /* `house`: in force when the plan has none. */
@@ -110,13 +135,19 @@ void plan_walk_start(struct plan_walk *walk, const struct plan *plan,
 /*
  * The next segment: 1 (segment filled in, with `first` and `frames` where
  * known), 0 at the end, -1 on error.  `index` (may be NULL): its place in the
- * plan, -1 for a gap.
+ * plan, -1 for a gap.  The segment's `house` is the one in force.
  */
 int plan_walk_next(struct plan_walk *walk, struct segment *segment, int *index,
                    struct err *err);
 /* Tells where the last segment ended, when that was unknown: the walk's frame
- * numbers are known again from here. */
+ * numbers are known again from here.  Otherwise it does nothing. */
 void plan_walk_ended(struct plan_walk *walk, int64_t end_frame);
+/*
+ * Goes ahead so that plan_walk_next() yields the segment that holds `frame`
+ * (or the first of unknown length before it, or 0 when the plan is over by
+ * then).  Passes of a loop are skipped by arithmetic.  On a fresh walk.
+ */
+int plan_walk_seek(struct plan_walk *walk, int64_t frame, struct err *err);
 
 /* Hash of the resolved content (house, times, segments), for "same plan". */
 uint64_t plan_hash(const struct plan *plan, const struct house *house);

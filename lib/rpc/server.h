@@ -61,17 +61,17 @@ struct rpc_method {
 };
 
 struct rpc_server_options {
-    size_t max_message_bytes;     /* one request, unpacked from gzip or not */
-    size_t max_inbound_bytes;     /* headers and requests of all calls */
-    unsigned max_streams;         /* calls at once on one connection */
-    unsigned max_connections;     /* the longest idle one makes room */
-    unsigned first_byte_ms;       /* TLS handshake and HTTP/2 preface */
-    unsigned idle_ms;             /* a connection without calls */
-    unsigned stall_ms;            /* a peer that does not read */
-    unsigned max_call_ms;         /* a unary call without its own deadline */
-    const char *tls_certificate;  /* PEM file with chain; NULL: no TLS on TCP */
-    const char *tls_key;          /* PEM file */
-    const char *tls_client_ca;    /* PEM file; NULL: clients need none */
+    size_t max_message_bytes;    /* one request, unpacked from gzip or not */
+    size_t max_inbound_bytes;    /* headers and requests of all calls */
+    unsigned max_streams;        /* calls at once on one connection */
+    unsigned max_connections;    /* the longest idle one makes room */
+    unsigned first_byte_ms;      /* TLS handshake and HTTP/2 preface */
+    unsigned idle_ms;            /* a connection without calls */
+    unsigned stall_ms;           /* a peer that does not read */
+    unsigned max_call_ms;        /* a unary call without its own deadline */
+    const char *tls_certificate; /* PEM file with chain; NULL: no TLS on TCP */
+    const char *tls_key;         /* PEM file */
+    const char *tls_client_ca;   /* PEM file; NULL: clients need none */
 };
 
 /* clang-format off */
@@ -151,9 +151,9 @@ bool rpc_server_is_drained(const struct rpc_server *server);
 
 /* What the server has seen; for metrics and tests. */
 struct rpc_server_stats {
-    uint64_t connections;  /* accepted since the start */
-    uint64_t calls;        /* routed since the start */
-    uint64_t refused;      /* connections cut for what they did */
+    uint64_t connections; /* accepted since the start */
+    uint64_t calls;       /* routed since the start */
+    uint64_t refused;     /* connections cut for what they did */
     size_t open_connections;
     size_t open_calls;
     size_t inbound_bytes; /* held now for requests and headers */

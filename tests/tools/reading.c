@@ -263,6 +263,41 @@ static void put_sound(json_t *root, const struct reading *reading)
                         json_real((reading->sound_last - end) / 90));
 }
 
+/*
+ * Pictures under which the sound is that of another clip: most of the blocks
+ * that lie inside the picture have another tone.  Quiet ones do not vote.
+ */
+static void put_wrong_sound(json_t *root, const struct reading *reading)
+{
+    const struct sound *sound = &reading->sound;
+    const double step = usual_step(reading), edge = 3 * 90;
+    json_t *list = json_array();
+    int64_t wrong = 0;
+    size_t at = 0;
+
+    for (size_t i = 0; i < reading->count; i++) {
+        const struct picture *picture = &reading->pictures[i];
+        const double from = (double)picture->pts_90k;
+        int votes = 0;
+        while (at > 0 && sound->tones[at - 1].at > from)
+            at--;
+        for (; at < sound->tone_count && sound->tones[at].at < from + step;
+             at++) {
+            const struct tone tone = sound->tones[at];
+            if (tone.at < from + edge || tone.at > from + step - edge ||
+                tone.hz <= 0 || picture->mark.clip < 0)
+                continue;
+            const bool is_other =
+                fabs((double)tone.hz - mark_tone_hz(picture->mark.clip)) > 25;
+            votes += is_other ? 1 : -1;
+        }
+        if (votes > 0 && ++wrong <= LIST_MAX)
+            json_array_append_new(list, json_integer((json_int_t)i));
+    }
+    json_object_set_new(root, "wrong_sound", json_integer(wrong));
+    json_object_set_new(root, "wrong_sound_list", list);
+}
+
 static json_t *ts_summary(const struct tscheck *ts)
 {
     return json_pack(
@@ -311,6 +346,7 @@ json_t *reading_summary(const struct reading *reading)
     if (reading->has_sound) {
         put_sound(root, reading);
         put_av(root, reading);
+        put_wrong_sound(root, reading);
     }
     json_object_set_new(root, "decode_errors",
                         json_integer(reading->decode_errors));

@@ -411,9 +411,10 @@ static void take_sound(struct reader *reader)
     const double ticks = (double)frame->best_effort_timestamp * tick;
     const int used = frame->ch_layout.nb_channels < 2 ? 1 : 2;
 
+    if (frame->sample_rate < 8000)
+        return; /* cannot hold a burst */
     if (!reading->has_sound) {
-        if (frame->sample_rate < 8000 ||
-            sound_init(sound, frame->sample_rate) < 0)
+        if (sound_init(sound, frame->sample_rate) < 0)
             abort();
         reading->has_sound = true;
         reading->sound_first = ticks;

@@ -8,6 +8,7 @@
 
 #define BURST_THRESHOLD 0.12
 #define QUIET_LEVEL     0.02
+#define BURST_PEAK      0.35
 #define GAP_TICKS       (5 * 90.0)
 
 int sound_init(struct sound *sound, int sample_rate)
@@ -21,13 +22,18 @@ int sound_init(struct sound *sound, int sample_rate)
     sound->window_re = calloc((size_t)sound->window, sizeof(double));
     sound->window_im = calloc((size_t)sound->window, sizeof(double));
     sound->peak_at = sound->quiet_from = -1;
-    return sound->window_re && sound->window_im ? 0 : -1;
+    sound->reach = sample_rate / 4000;
+    sound->block = sample_rate / 200;
+    sound->line = calloc((size_t)(2 * sound->reach + 1), sizeof(double));
+    return sound->window_re && sound->window_im && sound->line ? 0 : -1;
 }
 
 void sound_clear(struct sound *sound)
 {
     free(sound->window_re);
     free(sound->window_im);
+    free(sound->line);
+    free(sound->tones);
     free(sound->bursts);
     free(sound->gaps);
     *sound = (struct sound)SOUND_EMPTY;
@@ -120,10 +126,44 @@ static void find_gap(struct sound *sound, double value)
     sound->block_peak = 0;
 }
 
+static void add_tone(struct sound *sound)
+{
+    const double middle =
+        (double)sound->count - sound->reach - sound->block / 2.0;
+    double hz = 0;
+
+    if (sound->tone_peak >= QUIET_LEVEL && sound->tone_peak < BURST_PEAK) {
+        const double turn = fmax(-1, fmin(1, sound->product / sound->power));
+        hz = acos(turn) * sound->sample_rate / (2 * M_PI * sound->reach);
+    }
+    sound->tones = grow(sound->tones, sound->tone_count, sizeof(struct tone));
+    sound->tones[sound->tone_count++] =
+        (struct tone){ sound->origin + middle * 90000 / sound->sample_rate,
+                       (float)hz };
+    sound->product = sound->power = sound->tone_peak = 0;
+}
+
+static void find_tone(struct sound *sound, double value)
+{
+    const int size = 2 * sound->reach + 1;
+    const int64_t i = sound->count;
+
+    sound->line[i % size] = value;
+    if (i < size)
+        return;
+    const double middle = sound->line[(i - sound->reach) % size];
+    sound->product += middle * (value + sound->line[(i + 1) % size]);
+    sound->power += 2 * middle * middle;
+    sound->tone_peak = fmax(sound->tone_peak, fabs(value));
+    if ((i + 1) % sound->block == 0)
+        add_tone(sound);
+}
+
 void sound_feed(struct sound *sound, double value)
 {
     find_burst(sound, value);
     find_gap(sound, value);
+    find_tone(sound, value);
     sound->x2 = sound->x1;
     sound->x1 = value;
     sound->count++;
@@ -151,4 +191,5 @@ void sound_restart(struct sound *sound, double ticks)
     for (int i = 0; i < sound->window; i++)
         sound->window_re[i] = sound->window_im[i] = 0;
     sound->block_peak = 0;
+    sound->product = sound->power = sound->tone_peak = 0;
 }

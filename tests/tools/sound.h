@@ -4,7 +4,9 @@
  * Samples come in order; a new time with reset is a break in the timestamps.
  * Bursts are found by a matched filter, whose peak stands where the burst
  * starts, to the sample for PCM and within a fraction of a millisecond for
- * lossy codecs.  A gap is more than 5 ms without the steady tone.
+ * lossy codecs.  A gap is more than 5 ms without the steady tone.  The tone's
+ * frequency, which tells whose sound it is, comes from x[n+k] + x[n-k] =
+ * 2 cos(k w) x[n], true for every sine; k is a 4000th of a second.
  */
 #ifndef RV_TESTS_SOUND_H
 #define RV_TESTS_SOUND_H
@@ -15,6 +17,12 @@
 
 struct gap {
     double from, to; /* 90 kHz ticks */
+};
+
+/* The tone's frequency in a block of 5 ms; 0: too quiet, or a burst in it. */
+struct tone {
+    double at; /* 90 kHz ticks, its middle */
+    float hz;
 };
 
 struct sound {
@@ -29,6 +37,11 @@ struct sound {
     int64_t peak_at; /* -1: not in a burst */
     double block_peak;
     int64_t quiet_from; /* -1: not quiet */
+    double *line;       /* the last 2 * reach + 1 samples */
+    int reach, block;
+    double product, power, tone_peak;
+    struct tone *tones;
+    size_t tone_count;
     double *bursts;
     size_t burst_count;
     struct gap *gaps;

@@ -1,0 +1,342 @@
+/* rv-decode: segments into house frames.  See rv-decode(1). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bsd/string.h>
+
+#include "cli/cli.h"
+#include "clock/clock.h"
+#include "feed.h"
+#include "log/log.h"
+#include "media/av.h"
+#include "plan/inputs.h"
+#include "play.h"
+#include "proc/rundir.h"
+#include "sink.h"
+#include "stats/stats.h"
+
+struct opts {
+    const char *house, *pool, *run_dir;
+    int64_t slots, threads, channel;
+    bool is_nut, is_verbose;
+    char **files;
+    int file_count;
+};
+
+struct decode {
+    struct opts opts;
+    struct house house;
+    struct feed feed;
+    struct sink sink;
+    struct play play;
+    struct stats stats;
+    bool has_play;
+    char pool_path[1024];
+    int played, failed;
+    struct err first_failure;
+};
+
+enum {
+    OPT_HOUSE = 256,
+    OPT_POOL,
+    OPT_SLOTS,
+    OPT_NUT,
+    OPT_RUN_DIR,
+    OPT_CHANNEL,
+    OPT_THREADS,
+    OPT_VERBOSE
+};
+
+/* clang-format off */
+static const struct argp_option options[] = {
+    { "house", OPT_HOUSE, "WxH@RATE[:SR:CH]", 0, "House format (default: the first segment's, else 1280x720@30000/1001)", 0 },
+    { "pool", OPT_POOL, "PATH", 0, "Where to make the pool (default: in the run folder)", 0 },
+    { "slots", OPT_SLOTS, "N", 0, "Picture slots of the pool (default: as many as the codec needs and 68)", 0 },
+    { "nut", OPT_NUT, NULL, 0, "Write NUT with raw video and PCM to standard output, no pool", 0 },
+    { "threads", OPT_THREADS, "N", 0, "Threads of the video decoder (default: by picture size)", 0 },
+    { "run-dir", OPT_RUN_DIR, "DIR", 0, "Run folder", 0 },
+    { "channel", OPT_CHANNEL, "N", 0, "In service of channel N: play one line, count in its stats page", 0 },
+    { "verbose", OPT_VERBOSE, NULL, 0, "Log what libav complains about", 0 },
+    { 0 }
+};
+/* clang-format on */
+
+static error_t parse_opt(int key, char *arg, struct argp_state *state)
+{
+    struct opts *opts = state->input;
+
+    switch (key) {
+    case OPT_HOUSE:
+        opts->house = arg;
+        break;
+    case OPT_POOL:
+        opts->pool = arg;
+        break;
+    case OPT_SLOTS:
+        opts->slots = cli_number(state, "--slots", arg, 2, POOL_SLOTS_MAX);
+        break;
+    case OPT_NUT:
+        opts->is_nut = true;
+        break;
+    case OPT_THREADS:
+        opts->threads = cli_number(state, "--threads", arg, 1, 16);
+        break;
+    case OPT_RUN_DIR:
+        opts->run_dir = arg;
+        break;
+    case OPT_CHANNEL:
+        opts->channel = cli_number(state, "--channel", arg, 1, INT32_MAX);
+        break;
+    case OPT_VERBOSE:
+        opts->is_verbose = true;
+        break;
+    case ARGP_KEY_ARGS:
+        opts->files = state->argv + state->next;
+        opts->file_count = state->argc - state->next;
+        break;
+    case ARGP_KEY_END:
+        if (opts->is_nut && (opts->pool || opts->slots))
+            argp_error(state,
+                       "--nut makes no pool; leave out --pool and --slots");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static const struct argp argp = {
+    .options = options,
+    .parser = parse_opt,
+    .args_doc = "[FILE...]",
+    .doc = "Decode segments (lines on standard input) or files into house "
+           "frames in a pool.\vA FILE of - is media on standard input."
+};
+
+/* --- setup ---------------------------------------------------------------- */
+
+/* The pool's path, and the channel's counters. */
+static int find_places(struct decode *decode, struct err *err)
+{
+    const struct opts *opts = &decode->opts;
+    char run[RUNDIR_SIZE], folder[RUNDIR_SIZE], name[16];
+
+    if (opts->pool) {
+        if (opts->pool[0] == '/' || strchr(opts->pool, '/') == NULL ||
+            path_absolute(decode->pool_path, sizeof(decode->pool_path),
+                          opts->pool, NULL) < 0)
+            strlcpy(decode->pool_path, opts->pool, sizeof(decode->pool_path));
+        if (strlen(opts->pool) >= sizeof(decode->pool_path) - 16)
+            return err_set(err, ERR_INPUT,
+                           "--pool: the path is too long; give a shorter one");
+    }
+    const bool wants_pool = !opts->pool && !opts->is_nut;
+    if (!wants_pool && opts->channel == 0)
+        return 0;
+    if (rundir_find(run, opts->run_dir, err) < 0)
+        return -1;
+    if (wants_pool) {
+        if (rundir_folder(folder, run, "pools", true, err) < 0)
+            return -1;
+        snprintf(decode->pool_path, sizeof(decode->pool_path),
+                 "%s/pool-decode-%d", folder, (int)getpid());
+    }
+    if (opts->channel == 0)
+        return 0;
+    snprintf(name, sizeof(name), "%d", (int)opts->channel);
+    if (rundir_folder(folder, run, name, true, err) < 0)
+        return -1;
+    return stats_open(&decode->stats, folder, true, err);
+}
+
+static int print_inputs(const struct decode *decode, struct err *err)
+{
+    struct input input = { .at_kind = INPUT_BEHIND, .reason = REASON_PLAN };
+    struct inputs inputs = {
+        .serial = 1, .is_end = true, .count = 1, .input = &input
+    };
+
+    strlcpy(input.pool, decode->sink.pool.shm.path, sizeof(input.pool));
+    char *line = inputs_format(&inputs);
+    if (line == NULL)
+        return err_set(err, ERR_SYSTEM, "no memory for the inputs line");
+    printf("%s\n", line);
+    free(line);
+    /* A director that is gone reads nothing; frames matter more. */
+    fflush(stdout);
+    return 0;
+}
+
+static int open_sink(struct decode *decode, const struct item *item,
+                     struct err *err)
+{
+    struct sink *sink = &decode->sink;
+    const bool is_single =
+        decode->opts.channel > 0 || decode->opts.file_count == 1;
+    const int64_t frames = is_single && item->segment.has_frames
+                               ? item->segment.frames - item->segment.skip
+                               : -1;
+
+    decode->house = item->house;
+    if (decode->opts.is_nut) {
+        if (sink_open_nut(sink, &decode->house, err) < 0)
+            return -1;
+    } else {
+        if (sink_open_pool(sink, decode->pool_path, &decode->house, item->asset,
+                           item->has_failed && is_single ? 0 : frames,
+                           (uint32_t)decode->opts.slots, err) < 0 ||
+            print_inputs(decode, err) < 0)
+            return -1;
+    }
+    play_init(&decode->play, sink, &decode->stats, &decode->feed,
+              &decode->house);
+    decode->has_play = true;
+    return 0;
+}
+
+/* --- the run -------------------------------------------------------------- */
+
+static void note_failure(struct decode *decode, const struct item *item,
+                         const struct err *why)
+{
+    const struct log_ctx ctx = {
+        .channel = (int32_t)decode->opts.channel,
+        .segment = item->segment.id[0] ? item->segment.id : NULL,
+        .asset = item->segment.asset[0] ? item->segment.asset : NULL,
+    };
+
+    stats_add(&decode->stats, STATS_DECODE_FAILURES, 1);
+    if (decode->failed++ == 0)
+        decode->first_failure = *why;
+    else
+        log_error(&ctx, "%s", why->text);
+}
+
+/* One item; -1: the run ends (err->kind ERR_NONE: stopped). */
+static int play_item(struct decode *decode, struct item *item, struct err *err)
+{
+    struct err why = item->err;
+    int rc = 0;
+
+    if (!decode->sink.is_open && open_sink(decode, item, err) < 0)
+        return -1;
+    decode->played++;
+    if (!item->has_failed) {
+        rc = play_segment(&decode->play, item, &why);
+        if (rc == 0)
+            return 0;
+        if (why.kind == ERR_NONE || cli_stopping() || decode->sink.has_failed) {
+            *err = why;
+            return -1;
+        }
+    }
+    note_failure(decode, item, &why);
+    return decode->opts.channel > 0
+               ? 0
+               : play_gap(&decode->play, &item->segment, err);
+}
+
+static int run(struct decode *decode, struct err *err)
+{
+    struct item item = ITEM_EMPTY;
+    int rc = 0;
+
+    while (rc == 0 && feed_next(&decode->feed, &item) == 1) {
+        rc = play_item(decode, &item, err);
+        if (decode->has_play)
+            decode->play.asset = NULL;
+        asset_free(item.asset);
+    }
+    return rc;
+}
+
+/* Ends the pool with the right word and gives the program's result. */
+static int conclude(struct decode *decode, int rc, struct err *err)
+{
+    struct sink *sink = &decode->sink;
+    const bool is_stopped = cli_stopping() || (rc < 0 && err->kind == ERR_NONE);
+    struct err why = ERR_EMPTY;
+
+    if (decode->has_play)
+        play_clear(&decode->play);
+    if (is_stopped) {
+        err_set(&why, ERR_STATE, "rv-decode was stopped by a signal");
+        sink_end(sink, sink->is_nut ? NULL : &why, err);
+        if (sink->is_open && !sink->is_nut && !decode->opts.pool)
+            unlink(decode->pool_path);
+        return 0;
+    }
+    if (rc < 0) {
+        sink_end(sink, err, NULL);
+        return -1;
+    }
+    if (decode->failed > 0) {
+        *err = decode->first_failure;
+        if (decode->played > 1)
+            err_prefix(err, "%d of %d segments could not be played, first",
+                       decode->failed, decode->played);
+        const bool ends_badly =
+            decode->opts.channel > 0 || decode->failed == decode->played;
+        sink_end(sink, ends_badly ? &decode->first_failure : NULL, NULL);
+        return -1;
+    }
+    if (decode->played == 0)
+        return err_set(err, ERR_INPUT,
+                       "standard input: no segment; give segment lines "
+                       "(rv-plan) or a file");
+    return sink_end(sink, NULL, err);
+}
+
+static int start(struct decode *decode, struct err *err)
+{
+    const struct opts *opts = &decode->opts;
+
+    decode->feed = (struct feed){
+        .files = opts->file_count > 0 ? opts->files : NULL,
+        .file_count = opts->file_count,
+        .threads = (int)opts->threads,
+        .is_single = opts->channel > 0,
+        .is_stopping = cli_stopping,
+    };
+    decode->sink.is_stopping = cli_stopping;
+    decode->sink.ends_with_reader = opts->channel == 0;
+    if (opts->house) {
+        if (house_parse(&decode->feed.house, opts->house, err) < 0) {
+            err->kind = ERR_USAGE;
+            return err_prefix(err, "--house");
+        }
+        decode->feed.has_house = true;
+    }
+    if (opts->is_nut && isatty(STDOUT_FILENO))
+        return err_set(err, ERR_USAGE,
+                       "standard output is a terminal; send NUT into a file "
+                       "or a pipe");
+    if (find_places(decode, err) < 0)
+        return -1;
+    av_warm_up();
+    return feed_start(&decode->feed, err);
+}
+
+int main(int argc, char **argv)
+{
+    static struct decode decode;
+    struct err err = ERR_EMPTY;
+
+    decode.sink = SINK_EMPTY;
+    decode.stats = STATS_EMPTY;
+    cli_start("rv-decode", &argp, argc, argv, &decode.opts);
+    if (decode.opts.channel > 0)
+        log_in_service();
+    shm_guard();
+    av_quiet(decode.opts.is_verbose);
+    int rc = start(&decode, &err);
+    if (rc == 0)
+        rc = conclude(&decode, run(&decode, &err), &err);
+    feed_stop(&decode.feed);
+    sink_close(&decode.sink);
+    stats_close(&decode.stats);
+    return cli_finish(rc, &err);
+}

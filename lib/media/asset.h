@@ -1,0 +1,146 @@
+/*
+ * asset: one media file (or URL, or standard input), opened, and the picture
+ * and sound of any moment of it.
+ *
+ * Time 0 is the presentation of the first picture that a decoder gives from
+ * the start (without video: the first sample of sound).  The picture on screen
+ * at a moment is the one with the greatest timestamp that is not later (but
+ * for what containers lose by rounding, see moment.h).  After a seek it is
+ * checked that the decoder came out at or before the moment; where not, the
+ * seek is done again from earlier, at last from the start, so a wrong index
+ * costs time but never the wrong picture.
+ *
+ *   packets -> video queue -> decoder -> next -> now
+ *           -> audio queue -> decoder -> resampler -> sound (by position)
+ *
+ * Packets of the stream that is not wanted wait in its queue, bounded in bytes.
+ *
+ * An asset may be handed from thread to thread, used by one at a time.
+ */
+#ifndef RV_MEDIA_ASSET_H
+#define RV_MEDIA_ASSET_H
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/fifo.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err/err.h"
+#include "frame/house.h"
+#include "media/buffers.h"
+#include "media/moment.h"
+#include "media/sound.h"
+#include "plan/segment.h"
+
+struct asset_config {
+    const char *path; /* "-": standard input */
+    struct house house;
+    int languages; /* preferred for sound, best first */
+    const char (*language)[16];
+    int threads;               /* of the video decoder; 0: by its size */
+    bool (*is_stopping)(void); /* asked often; may be NULL */
+};
+
+struct asset_picture {
+    AVFrame *frame;   /* lent, valid until the next call; buf[0] NULL: none */
+    int64_t number;   /* counts pictures; changes when the picture does */
+    int64_t pts;      /* ticks of the video stream, in one line */
+    int64_t duration; /* ticks, at least 1 */
+    int64_t work_us;  /* asset_work_us() when its packet was read */
+    AVRational sar;
+    uint32_t turn; /* enum picture_turn */
+    uint32_t captions_size;
+    uint8_t captions[POOL_CAPTIONS_SIZE];
+};
+
+struct packet_queue {
+    AVFifo *packets; /* AVPacket * */
+    size_t bytes;
+};
+
+struct asset {
+    char path[SEGMENT_ASSET_SIZE];
+    struct house house;
+    bool (*is_stopping)(void);
+    int64_t deadline_us; /* of the running read; 0: none */
+    int threads;
+    bool has_timeout;
+    bool is_broken; /* reading failed for another reason than the end */
+    bool is_seekable;
+    struct err why_broken;
+
+    AVFormatContext *format;
+    AVIOContext *own_io; /* standard input */
+    int video, audio;    /* stream indexes, -1: none */
+    AVCodecContext *video_decoder, *audio_decoder;
+    struct packet_queue video_queue, audio_queue;
+    AVPacket *packet;
+    AVFrame *audio_frame;
+    bool is_at_end;      /* of the container */
+    int read_errors;     /* in a row */
+    int64_t newest_us;   /* newest video packet read, for interleaving */
+    int64_t next_dts[2]; /* video, audio: where the next packet is expected */
+    int64_t offset_us;   /* of timestamps, behind discontinuities */
+
+    struct buffers buffers;
+    /* Called before a packet goes into the video decoder; -1: stop. */
+    int (*wait_room)(void *opaque);
+    void *wait_opaque;
+    int64_t waited_us; /* time spent there, not work */
+    int64_t packet_work_us;
+
+    struct asset_picture now, next;
+    int64_t pictures;
+    bool has_next, is_video_end, is_draining;
+    int drain_errors;
+    bool skips_damaged; /* after a seek: wait for a whole picture */
+    AVRational base;    /* of the timeline: video's, else 1/sample rate */
+    AVRational rate;    /* asset's own, for tolerance; 0/1: unknown */
+    bool has_first;
+    int64_t first_pts; /* time 0 */
+    AVFrame *still;    /* attached picture of a sound-only asset, or NULL */
+    uint64_t damaged;  /* packets and pictures so far */
+
+    struct sound sound;
+    bool is_audio_end;
+};
+
+/* Opens, chooses streams, decodes the first picture.  The sentence names the
+ * asset.  gives. */
+struct asset *asset_open(const struct asset_config *config, struct err *err);
+void asset_free(struct asset *asset);
+
+/* Monotonic time without the waits for room. */
+int64_t asset_work_us(const struct asset *asset);
+
+/* Makes a moment reachable; cheap when it lies just ahead. */
+int asset_seek(struct asset *asset, const struct moment *moment,
+               struct err *err);
+
+enum asset_result {
+    ASSET_STOPPED = -1, /* asked to stop while waiting */
+    ASSET_OVER = 0,     /* the moment is at or behind the asset's end; `now` is
+                           its last picture */
+    ASSET_SHOWN = 1     /* `now` is the picture on screen */
+};
+
+/* Goes forward to a moment (never back, but by asset_seek()). */
+enum asset_result asset_show(struct asset *asset, const struct moment *moment);
+
+/*
+ * House frames from `in` to the end of the last picture, rounded halves up;
+ * -1 as long as the end is not known (asset_show() has not met it).
+ */
+int64_t asset_frames(const struct asset *asset, struct rational in);
+
+/* The same, looked up by going to the end; the place is lost (seek again). */
+int64_t asset_measure(struct asset *asset, struct rational in, struct err *err);
+
+/*
+ * `count` samples from `position` (house samples since time 0) into `out`,
+ * silence where there are none; gives how many were real.
+ */
+int asset_sound(struct asset *asset, int64_t position, int count, int16_t *out);
+
+#endif

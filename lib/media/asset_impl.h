@@ -1,0 +1,49 @@
+/* asset_impl: between the files of lib/media that make up an asset. */
+#ifndef RV_MEDIA_ASSET_IMPL_H
+#define RV_MEDIA_ASSET_IMPL_H
+
+#include "media/asset.h"
+
+/* Bytes of packets that may wait for the other stream. */
+#define QUEUE_BYTES_MAX (64u << 20)
+/* How far video may be read ahead in search of sound. */
+#define INTERLEAVE_US INT64_C(5000000)
+/* A read that takes longer has failed (not on standard input). */
+#define READ_TIMEOUT_US INT64_C(15000000)
+#define READ_ERRORS_MAX 100
+/* A step in timestamps that is a discontinuity (as ffmpeg's own limit). */
+#define JUMP_US INT64_C(10000000)
+
+/* asset_read.c */
+
+int queue_init(struct packet_queue *queue);
+void queue_clear(struct packet_queue *queue); /* keeps it usable */
+void queue_free(struct packet_queue *queue);
+
+/*
+ * The next packet of video (else audio) into asset->packet: 1; 0: there is
+ * none any more, or for audio: none near enough.
+ */
+int asset_read_video(struct asset *asset);
+int asset_read_audio(struct asset *asset, int64_t wanted_us);
+void asset_begin_read(struct asset *asset);
+
+/* Forgets all packets, e.g. after a seek. */
+void asset_forget_packets(struct asset *asset);
+
+/* asset_video.c */
+
+/* Decodes the next picture into asset->next: 1, 0 at the end, -1 stopped. */
+int asset_decode_next(struct asset *asset);
+void asset_video_reset(struct asset *asset);
+
+/* asset_sound.c */
+
+/* Decodes sound until there is some up to `end`, or none is near. */
+void asset_fill_sound(struct asset *asset, int64_t end);
+
+/* asset_open.c */
+int asset_open_container(struct asset *asset, struct err *err);
+void asset_close_container(struct asset *asset);
+
+#endif

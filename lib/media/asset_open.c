@@ -1,0 +1,349 @@
+/*
+ * asset_open: from a path to the first picture.
+ *
+ * Standard input goes through our own reader, since libav's would sleep in
+ * read(2) and not hear that it shall stop.
+ */
+#include "media/asset_impl.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bsd/string.h>
+
+#include "clock/clock.h"
+#include "media/av.h"
+#include "media/language.h"
+
+#define IO_BYTES 65536
+#define POLL_MS  200
+#define REMEDY   "give a file that ffprobe can read"
+
+static int is_interrupted(void *opaque)
+{
+    const struct asset *asset = opaque;
+
+    if (asset->is_stopping && asset->is_stopping())
+        return 1;
+    return asset->deadline_us != 0 && clock_monotonic_us() > asset->deadline_us;
+}
+
+static int read_stdin(void *opaque, uint8_t *data, int size)
+{
+    for (;;) {
+        struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+        if (is_interrupted(opaque))
+            return AVERROR_EXIT;
+        if (poll(&in, 1, POLL_MS) == 0)
+            continue;
+        const ssize_t got = read(STDIN_FILENO, data, (size_t)size);
+        if (got > 0)
+            return (int)got;
+        if (got == 0)
+            return AVERROR_EOF;
+        if (errno != EINTR && errno != EAGAIN)
+            return AVERROR(errno);
+    }
+}
+
+static int64_t seek_stdin(void *opaque, int64_t offset, int whence)
+{
+    (void)opaque;
+    if (whence == AVSEEK_SIZE) {
+        const off_t at = lseek(STDIN_FILENO, 0, SEEK_CUR);
+        const off_t size = lseek(STDIN_FILENO, 0, SEEK_END);
+        lseek(STDIN_FILENO, at, SEEK_SET);
+        return size;
+    }
+    const off_t at = lseek(STDIN_FILENO, offset, whence & ~AVSEEK_FORCE);
+    return at < 0 ? AVERROR(errno) : at;
+}
+
+static int open_stdin(struct asset *asset, struct err *err)
+{
+    const bool can_seek = lseek(STDIN_FILENO, 0, SEEK_CUR) >= 0;
+    uint8_t *memory = av_malloc(IO_BYTES);
+
+    if (memory)
+        asset->own_io =
+            avio_alloc_context(memory, IO_BYTES, 0, asset, read_stdin, NULL,
+                               can_seek ? seek_stdin : NULL);
+    if (asset->own_io == NULL) {
+        av_free(memory);
+        return err_set(err, ERR_SYSTEM, "no memory to read standard input");
+    }
+    asset->format->pb = asset->own_io;
+    return 0;
+}
+
+int asset_open_container(struct asset *asset, struct err *err)
+{
+    const bool is_stdin = strcmp(asset->path, "-") == 0;
+    char url[SEGMENT_ASSET_SIZE + 8];
+
+    asset->format = avformat_alloc_context();
+    if (asset->format == NULL)
+        return err_set(err, ERR_SYSTEM, "no memory to open an asset");
+    asset->format->interrupt_callback =
+        (AVIOInterruptCB){ .callback = is_interrupted, .opaque = asset };
+    if (is_stdin && open_stdin(asset, err) < 0)
+        return -1;
+    /* "file:" keeps a name with a colon from being taken for a protocol. */
+    snprintf(url, sizeof(url), "%s%s", asset->path[0] == '/' ? "file:" : "",
+             asset->path);
+    asset->has_timeout = !is_stdin;
+    asset_begin_read(asset);
+    int rc =
+        avformat_open_input(&asset->format, is_stdin ? "" : url, NULL, NULL);
+    if (rc == AVERROR_INVALIDDATA || rc == AVERROR_EOF)
+        return av_fail(err, AVERROR_INVALIDDATA, REMEDY,
+                       "asset %s: not a media file", asset->path);
+    if (rc < 0)
+        return av_fail(err, rc, REMEDY, "asset %s: cannot be opened",
+                       asset->path);
+    asset_begin_read(asset);
+    rc = avformat_find_stream_info(asset->format, NULL);
+    if (rc < 0)
+        return av_fail(err, rc, REMEDY, "asset %s: no streams found",
+                       asset->path);
+    asset->is_seekable =
+        asset->format->pb == NULL ||
+        (asset->format->pb->seekable & AVIO_SEEKABLE_NORMAL) != 0;
+    return 0;
+}
+
+void asset_close_container(struct asset *asset)
+{
+    avformat_close_input(&asset->format);
+    if (asset->own_io)
+        av_freep(&asset->own_io->buffer);
+    avio_context_free(&asset->own_io);
+}
+
+static int preferred_audio(const AVFormatContext *format,
+                           const struct asset_config *config)
+{
+    for (int l = 0; l < config->languages; l++) {
+        for (unsigned i = 0; i < format->nb_streams; i++) {
+            const AVStream *stream = format->streams[i];
+            const AVDictionaryEntry *tag =
+                av_dict_get(stream->metadata, "language", NULL, 0);
+            if (stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO && tag &&
+                language_matches(tag->value, config->language[l]))
+                return (int)i;
+        }
+    }
+    return -1;
+}
+
+static void choose_streams(struct asset *asset,
+                           const struct asset_config *config)
+{
+    AVFormatContext *format = asset->format;
+
+    asset->video =
+        av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    asset->audio = preferred_audio(format, config);
+    if (asset->audio < 0)
+        asset->audio = av_find_best_stream(format, AVMEDIA_TYPE_AUDIO, -1,
+                                           asset->video, NULL, 0);
+    asset->video = FFMAX(asset->video, -1);
+    asset->audio = FFMAX(asset->audio, -1);
+    for (unsigned i = 0; i < format->nb_streams; i++) {
+        if ((int)i != asset->video && (int)i != asset->audio)
+            format->streams[i]->discard = AVDISCARD_ALL;
+    }
+}
+
+/* Frame threads cost memory and delay, so small pictures get one. */
+static int thread_count(const struct asset *asset, const AVCodecParameters *par)
+{
+    const int64_t pixels = (int64_t)par->width * par->height;
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    int threads = pixels < 1000 * 600 ? 1 : pixels < 2560 * 1440 ? 2 : 4;
+
+    if (asset->threads > 0)
+        return asset->threads;
+    return (int)FFMAX(1, FFMIN(threads, cpus));
+}
+
+/* A decoder for a stream; gives, NULL with the sentence. */
+static AVCodecContext *open_decoder(struct asset *asset, int index,
+                                    bool is_video, struct err *err)
+{
+    const AVStream *stream = asset->format->streams[index];
+    const AVCodecParameters *par = stream->codecpar;
+    const AVCodec *codec = avcodec_find_decoder(par->codec_id);
+
+    if (codec == NULL) {
+        err_set(err, ERR_INPUT,
+                "asset %s: there is no decoder for %s; convert it", asset->path,
+                avcodec_get_name(par->codec_id));
+        return NULL;
+    }
+    AVCodecContext *decoder = avcodec_alloc_context3(codec);
+    int rc =
+        decoder ? avcodec_parameters_to_context(decoder, par) : AVERROR(ENOMEM);
+    if (rc >= 0) {
+        decoder->pkt_timebase = stream->time_base;
+        decoder->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+        decoder->thread_count = 1;
+        if (is_video) {
+            decoder->flags |= AV_CODEC_FLAG_UNALIGNED;
+            decoder->thread_count = thread_count(asset, par);
+            buffers_attach(&asset->buffers, decoder);
+        }
+        rc = avcodec_open2(decoder, codec, NULL);
+    }
+    if (rc < 0) {
+        av_fail(err, rc, REMEDY, "asset %s: the %s decoder does not start",
+                asset->path, codec->name);
+        avcodec_free_context(&decoder);
+    }
+    return decoder;
+}
+
+/* The picture of a cover or of a sound file's tag; missing is no error. */
+static void decode_still(struct asset *asset)
+{
+    AVCodecContext *decoder = open_decoder(asset, asset->video, true, NULL);
+
+    asset->still = av_frame_alloc();
+    if (decoder == NULL || asset->still == NULL ||
+        avcodec_send_packet(
+            decoder, &asset->format->streams[asset->video]->attached_pic) < 0 ||
+        avcodec_send_packet(decoder, NULL) < 0 ||
+        avcodec_receive_frame(decoder, asset->still) < 0)
+        av_frame_free(&asset->still);
+    avcodec_free_context(&decoder);
+}
+
+static int open_video(struct asset *asset, struct err *err)
+{
+    const AVStream *stream = asset->format->streams[asset->video];
+
+    if (stream->disposition & AV_DISPOSITION_ATTACHED_PIC) {
+        decode_still(asset);
+        asset->video = -1;
+        return 0;
+    }
+    asset->base = stream->time_base;
+    asset->rate = stream->avg_frame_rate;
+    if (asset->rate.num <= 0 || asset->rate.den <= 0)
+        asset->rate = stream->r_frame_rate;
+    asset->video_decoder = open_decoder(asset, asset->video, true, err);
+    return asset->video_decoder ? 0 : -1;
+}
+
+static int first_picture(struct asset *asset, struct err *err)
+{
+    if (asset->video >= 0) {
+        const int rc = asset_decode_next(asset);
+        asset->has_first = rc == 1;
+        asset->first_pts = asset->next.pts;
+        if (rc < 0)
+            return err_set(err, ERR_STATE, "asset %s: stopped", asset->path);
+        if (rc == 0)
+            return err_set(err, ERR_INPUT,
+                           "asset %s: no picture in it can be decoded; " REMEDY,
+                           asset->path);
+        return 0;
+    }
+    asset->base = (AVRational){ 1, asset->house.sample_rate };
+    asset_fill_sound(asset, 1);
+    if (!asset->has_first)
+        return err_set(err, ERR_INPUT,
+                       "asset %s: no sound in it can be decoded; " REMEDY,
+                       asset->path);
+    return 0;
+}
+
+static int open_streams(struct asset *asset, const struct asset_config *config,
+                        struct err *err)
+{
+    choose_streams(asset, config);
+    if (asset->video < 0 && asset->audio < 0)
+        return err_set(err, ERR_INPUT,
+                       "asset %s: has neither picture nor sound; " REMEDY,
+                       asset->path);
+    if (asset->video >= 0 && open_video(asset, err) < 0)
+        return -1;
+    if (asset->audio >= 0) {
+        asset->audio_decoder = open_decoder(asset, asset->audio, false,
+                                            asset->video >= 0 ? NULL : err);
+        if (asset->audio_decoder == NULL) {
+            if (asset->video < 0)
+                return -1;
+            asset->damaged++; /* a film without sound is better than none */
+            asset->format->streams[asset->audio]->discard = AVDISCARD_ALL;
+            asset->audio = -1;
+        }
+    }
+    return 0;
+}
+
+static int allocate(struct asset *asset)
+{
+    asset->packet = av_packet_alloc();
+    asset->audio_frame = av_frame_alloc();
+    asset->now.frame = av_frame_alloc();
+    asset->next.frame = av_frame_alloc();
+    asset->now.number = asset->next.number = -1;
+    if (!asset->packet || !asset->audio_frame || !asset->now.frame ||
+        !asset->next.frame)
+        return -1;
+    return queue_init(&asset->video_queue) < 0 ||
+                   queue_init(&asset->audio_queue) < 0
+               ? -1
+               : 0;
+}
+
+struct asset *asset_open(const struct asset_config *config, struct err *err)
+{
+    struct asset *asset = calloc(1, sizeof(*asset));
+
+    if (asset == NULL) {
+        err_set(err, ERR_SYSTEM, "no memory to open an asset");
+        return NULL;
+    }
+    strlcpy(asset->path, config->path, sizeof(asset->path));
+    asset->house = config->house;
+    asset->is_stopping = config->is_stopping;
+    asset->threads = config->threads;
+    asset->video = asset->audio = -1;
+    asset->buffers.house = config->house;
+    sound_init(&asset->sound, &config->house);
+    if (allocate(asset) < 0) {
+        err_set(err, ERR_SYSTEM, "no memory to open an asset");
+        goto fail;
+    }
+    if (asset_open_container(asset, err) < 0)
+        goto fail;
+    asset_forget_packets(asset);
+    if (open_streams(asset, config, err) < 0 || first_picture(asset, err) < 0)
+        goto fail;
+    return asset;
+fail:
+    asset_free(asset);
+    return NULL;
+}
+
+void asset_free(struct asset *asset)
+{
+    if (asset == NULL)
+        return;
+    av_frame_free(&asset->now.frame);
+    av_frame_free(&asset->next.frame);
+    av_frame_free(&asset->audio_frame);
+    av_frame_free(&asset->still);
+    av_packet_free(&asset->packet);
+    queue_free(&asset->video_queue);
+    queue_free(&asset->audio_queue);
+    avcodec_free_context(&asset->video_decoder);
+    avcodec_free_context(&asset->audio_decoder);
+    sound_clear(&asset->sound);
+    asset_close_container(asset);
+    free(asset);
+}

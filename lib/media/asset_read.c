@@ -1,0 +1,197 @@
+/*
+ * asset_read: packets out of the container, in two queues.
+ *
+ * A demuxer that gives nothing but errors ends the asset.  Timestamps that
+ * step by more than ten seconds in a format that allows it (MPEG-TS: a spliced
+ * recording) are brought into one line again.
+ */
+#include "media/asset_impl.h"
+
+#include <inttypes.h>
+
+#include "clock/clock.h"
+#include "media/av.h"
+
+int queue_init(struct packet_queue *queue)
+{
+    queue->packets =
+        av_fifo_alloc2(64, sizeof(AVPacket *), AV_FIFO_FLAG_AUTO_GROW);
+    if (queue->packets == NULL)
+        return -1;
+    av_fifo_auto_grow_limit(queue->packets, 1 << 20);
+    return 0;
+}
+
+/* The oldest packet (gives), or NULL. */
+static AVPacket *pop(struct packet_queue *queue)
+{
+    AVPacket *packet = NULL;
+
+    if (queue->packets == NULL || av_fifo_read(queue->packets, &packet, 1) < 0)
+        return NULL;
+    queue->bytes -= (size_t)packet->size;
+    return packet;
+}
+
+/* Takes over the content of `packet`; false: no memory. */
+static bool push(struct packet_queue *queue, AVPacket *packet)
+{
+    AVPacket *copy = av_packet_alloc();
+
+    if (copy == NULL)
+        return false;
+    av_packet_move_ref(copy, packet);
+    if (av_fifo_write(queue->packets, &copy, 1) < 0) {
+        av_packet_free(&copy);
+        return false;
+    }
+    queue->bytes += (size_t)copy->size;
+    return true;
+}
+
+void queue_clear(struct packet_queue *queue)
+{
+    for (AVPacket *packet = pop(queue); packet; packet = pop(queue))
+        av_packet_free(&packet);
+}
+
+void queue_free(struct packet_queue *queue)
+{
+    queue_clear(queue);
+    av_fifo_freep2(&queue->packets);
+}
+
+void asset_begin_read(struct asset *asset)
+{
+    asset->deadline_us =
+        asset->has_timeout ? clock_monotonic_us() + READ_TIMEOUT_US : 0;
+}
+
+void asset_forget_packets(struct asset *asset)
+{
+    queue_clear(&asset->video_queue);
+    queue_clear(&asset->audio_queue);
+    asset->next_dts[0] = asset->next_dts[1] = AV_NOPTS_VALUE;
+    asset->is_at_end = false;
+    asset->read_errors = 0;
+    asset->newest_us = INT64_MIN;
+    asset->offset_us = 0;
+}
+
+/* Shifts timestamps behind a discontinuity; see the top. */
+static void straighten(struct asset *asset, AVPacket *packet)
+{
+    AVStream *stream = asset->format->streams[packet->stream_index];
+    int64_t *expected =
+        &asset->next_dts[packet->stream_index == asset->video ? 0 : 1];
+
+    if (!(asset->format->iformat->flags & AVFMT_TS_DISCONT) ||
+        packet->dts == AV_NOPTS_VALUE)
+        return;
+    int64_t dts = av_rescale_q(packet->dts, stream->time_base, AV_TIME_BASE_Q);
+    if (*expected != AV_NOPTS_VALUE) {
+        const int64_t step = dts + asset->offset_us - *expected;
+        if (step > JUMP_US || step < -JUMP_US)
+            asset->offset_us -= step;
+    }
+    *expected =
+        dts + asset->offset_us +
+        av_rescale_q(packet->duration, stream->time_base, AV_TIME_BASE_Q);
+    const int64_t shift =
+        av_rescale_q(asset->offset_us, AV_TIME_BASE_Q, stream->time_base);
+    packet->dts += shift;
+    if (packet->pts != AV_NOPTS_VALUE)
+        packet->pts += shift;
+}
+
+/* Why reading ended, when it was not the end of the file. */
+static void note_failure(struct asset *asset, int code)
+{
+    asset->is_at_end = true;
+    if (code == AVERROR_EOF || code == AVERROR_INVALIDDATA ||
+        code == AVERROR_EXIT)
+        return;
+    asset->is_broken = true;
+    av_fail(&asset->why_broken, code, "see that it stays readable",
+            "asset %s: reading failed", asset->path);
+}
+
+/* One packet into its queue; false: nothing comes any more. */
+static bool read_one(struct asset *asset)
+{
+    AVPacket *packet = asset->packet;
+
+    if (asset->is_at_end)
+        return false;
+    asset_begin_read(asset);
+    const int rc = av_read_frame(asset->format, packet);
+    if (rc < 0) {
+        const bool may_go_on =
+            rc == AVERROR(EAGAIN) || rc == AVERROR_INVALIDDATA;
+        if (rc != AVERROR_EOF)
+            asset->damaged++;
+        if (!may_go_on || ++asset->read_errors > READ_ERRORS_MAX)
+            note_failure(asset, rc);
+        return !asset->is_at_end;
+    }
+    asset->read_errors = 0;
+    if (packet->flags & AV_PKT_FLAG_CORRUPT)
+        asset->damaged++;
+    struct packet_queue *queue = NULL;
+    if (packet->stream_index == asset->video)
+        queue = &asset->video_queue;
+    else if (packet->stream_index == asset->audio)
+        queue = &asset->audio_queue;
+    if (queue) {
+        straighten(asset, packet);
+        const AVRational base =
+            asset->format->streams[packet->stream_index]->time_base;
+        if (queue == &asset->video_queue && packet->dts != AV_NOPTS_VALUE)
+            asset->newest_us = av_rescale_q(packet->dts, base, AV_TIME_BASE_Q);
+        if (!push(queue, packet))
+            asset->damaged++;
+    }
+    av_packet_unref(packet);
+    return true;
+}
+
+static bool take(struct asset *asset, struct packet_queue *queue)
+{
+    AVPacket *packet = pop(queue);
+
+    if (packet == NULL)
+        return false;
+    av_packet_unref(asset->packet);
+    av_packet_move_ref(asset->packet, packet);
+    av_packet_free(&packet);
+    return true;
+}
+
+int asset_read_video(struct asset *asset)
+{
+    while (!take(asset, &asset->video_queue)) {
+        if (!read_one(asset))
+            return 0;
+        /* Sound far ahead of its pictures: the oldest goes. */
+        while (asset->audio_queue.bytes > QUEUE_BYTES_MAX) {
+            AVPacket *packet = pop(&asset->audio_queue);
+            av_packet_free(&packet);
+            asset->damaged++;
+        }
+    }
+    return 1;
+}
+
+int asset_read_audio(struct asset *asset, int64_t wanted_us)
+{
+    while (!take(asset, &asset->audio_queue)) {
+        if (asset->video >= 0 &&
+            (asset->video_queue.bytes > QUEUE_BYTES_MAX ||
+             (asset->newest_us != INT64_MIN &&
+              asset->newest_us > wanted_us + INTERLEAVE_US)))
+            return 0;
+        if (!read_one(asset))
+            return 0;
+    }
+    return 1;
+}

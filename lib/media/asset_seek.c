@@ -1,0 +1,169 @@
+/*
+ * asset_seek: to a moment, and proof that we came out before it.
+ *
+ * A container's index may be missing or wrong, a keyframe may be followed by
+ * pictures that are shown before it (open GOP), sound needs a little more than
+ * its first packet to be clean.  So: aim before the moment, decode one
+ * picture, look at its timestamp, and aim earlier when it is too late.
+ */
+#include "media/asset_impl.h"
+
+#include "media/av.h"
+
+/* How much earlier to aim, time after time; then the start.  The first leaves
+ * sound decoders room to settle (Opus wants 80 ms, RFC 7845 4.6). */
+static const int64_t EARLIER_US[] = { 100000, 2000000, 12000000, 30000000 };
+
+/* Ahead by no more than this: decoding on is cheaper than a seek. */
+#define AHEAD_US INT64_C(1000000)
+
+static void reset(struct asset *asset, int64_t position)
+{
+    asset_forget_packets(asset);
+    asset_video_reset(asset);
+    if (asset->audio_decoder)
+        avcodec_flush_buffers(asset->audio_decoder);
+    sound_reset(&asset->sound, position);
+    asset->is_audio_end = false;
+}
+
+static int jump_to(struct asset *asset, int64_t us)
+{
+    const int stream = asset->video >= 0 ? asset->video : asset->audio;
+    const AVRational base = asset->format->streams[stream]->time_base;
+    const int64_t ticks = av_rescale_q(us, AV_TIME_BASE_Q, base);
+
+    asset_begin_read(asset);
+    return avformat_seek_file(asset->format, stream, INT64_MIN, ticks, ticks,
+                              0);
+}
+
+/* Drops video packets up to the first that decoding can begin with; true when
+ * that is not later than the target. */
+static bool find_keyframe(struct asset *asset, int64_t target)
+{
+    while (asset_read_video(asset)) {
+        AVPacket *packet = asset->packet;
+        if (!(packet->flags & AV_PKT_FLAG_KEY)) {
+            av_packet_unref(packet);
+            continue;
+        }
+        const int64_t pts = packet->pts;
+        avcodec_send_packet(asset->video_decoder, packet);
+        av_packet_unref(packet);
+        return pts == AV_NOPTS_VALUE || pts <= target;
+    }
+    return false;
+}
+
+/* Did the jump come out at or before the moment?  1, 0, -1 stopped. */
+static int landed(struct asset *asset, int64_t target, int64_t position)
+{
+    if (asset->video < 0) {
+        asset_fill_sound(asset, position + 1);
+        return asset->sound.has_position && asset->sound.start <= position;
+    }
+    asset->packet_work_us = asset_work_us(asset);
+    asset->skips_damaged = true;
+    if (!find_keyframe(asset, target))
+        return 0;
+    const int rc = asset_decode_next(asset);
+    return rc == 1 ? asset->next.pts <= target : rc;
+}
+
+/* Back to the first packet, whatever it takes. */
+static int rewind_asset(struct asset *asset, int64_t position, struct err *err)
+{
+    const int64_t start = asset->format->start_time != AV_NOPTS_VALUE
+                              ? asset->format->start_time
+                              : 0;
+    const int stream = asset->video >= 0 ? asset->video : asset->audio;
+
+    asset_begin_read(asset);
+    int rc = avformat_seek_file(asset->format, -1, INT64_MIN, start, start, 0);
+    if (rc < 0)
+        rc = av_seek_frame(asset->format, stream, 0,
+                           AVSEEK_FLAG_BYTE | AVSEEK_FLAG_BACKWARD);
+    if (rc < 0)
+        return av_fail(err, rc, "give a seekable file", "asset %s: cannot seek",
+                       asset->path);
+    reset(asset, position);
+    asset->skips_damaged = false;
+    return 0;
+}
+
+/* Decoding on from here comes to the target, and soon. */
+static bool is_just_ahead(const struct asset *asset, int64_t target)
+{
+    const struct asset_picture *at =
+        asset->now.number >= 0 ? &asset->now : &asset->next;
+
+    if (asset->video < 0 || at->number < 0)
+        return false;
+    if (at->pts > target && at->number > 0)
+        return false;
+    return target - at->pts <
+           av_rescale_q(AHEAD_US, AV_TIME_BASE_Q, asset->base);
+}
+
+static bool is_at_start(const struct asset *asset)
+{
+    return asset->video >= 0 ? asset->pictures <= 1 : asset->sound.wanted == 0;
+}
+
+int asset_seek(struct asset *asset, const struct moment *moment,
+               struct err *err)
+{
+    const AVRational sample = { 1, asset->house.sample_rate };
+    const int64_t position = moment_ticks(moment, sample, 0);
+    const int64_t target =
+        asset->first_pts +
+        moment_ticks(moment, asset->base,
+                     moment_tolerance_us(asset->house.rate, asset->rate));
+
+    if (is_just_ahead(asset, target) || !asset->is_seekable ||
+        (position == 0 && is_at_start(asset))) {
+        if (position > asset->sound.wanted)
+            asset->sound.wanted = position;
+        return 0;
+    }
+    const int64_t us = av_rescale_q(target, asset->base, AV_TIME_BASE_Q);
+    const int64_t first_us =
+        av_rescale_q(asset->first_pts, asset->base, AV_TIME_BASE_Q);
+    const size_t tries = sizeof(EARLIER_US) / sizeof(EARLIER_US[0]);
+    for (size_t i = 0; i < tries && us - EARLIER_US[i] > first_us; i++) {
+        if (jump_to(asset, us - EARLIER_US[i]) < 0)
+            break;
+        reset(asset, position);
+        const int rc = landed(asset, target, position);
+        if (rc < 0)
+            return err_set(err, ERR_STATE, "asset %s: stopped", asset->path);
+        if (rc == 1)
+            return 0;
+    }
+    return rewind_asset(asset, position, err);
+}
+
+int64_t asset_measure(struct asset *asset, struct rational in, struct err *err)
+{
+    struct moment moment = { .in = { MOMENT_SECONDS_MAX / 1000, 1 },
+                             .rate = asset->house.rate };
+    const int64_t duration = asset->format->duration;
+
+    if (!asset->is_seekable)
+        return err_set(err, ERR_INPUT,
+                       "asset %s: its length is not known before it has been"
+                       " read; give the segment a duration",
+                       asset->path);
+    if (duration != AV_NOPTS_VALUE && duration > 1000000) {
+        const struct rational near_end = { duration - 1000000, 1000000 };
+        const struct moment last = { .in = moment_in(near_end),
+                                     .rate = asset->house.rate };
+        if (asset_seek(asset, &last, err) < 0)
+            return -1;
+    }
+    asset->sound.wanted = INT64_MAX / 4; /* keep none of it */
+    if (asset_show(asset, &moment) == ASSET_STOPPED)
+        return err_set(err, ERR_STATE, "asset %s: stopped", asset->path);
+    return asset_frames(asset, in);
+}

@@ -1,0 +1,88 @@
+/* asset_sound: sound out of packets, laid on the asset's timeline. */
+#include "media/asset_impl.h"
+
+/* Where a frame's first sample belongs, in house samples since time 0. */
+static bool position_of(struct asset *asset, const AVFrame *frame,
+                        int64_t *position)
+{
+    const AVRational sample = { 1, asset->house.sample_rate };
+    const int64_t pts = frame->pts != AV_NOPTS_VALUE
+                            ? frame->pts
+                            : frame->best_effort_timestamp;
+
+    if (pts == AV_NOPTS_VALUE)
+        return false;
+    const int64_t at = av_rescale_q(
+        pts, asset->format->streams[asset->audio]->time_base, sample);
+    if (!asset->has_first) {
+        /* Sound only: it makes time 0 itself. */
+        asset->first_pts = at;
+        asset->base = sample;
+        asset->has_first = true;
+    }
+    *position = at - av_rescale_q(asset->first_pts, asset->base, sample);
+    return true;
+}
+
+/* A packet (NULL: nothing follows) through the decoder. */
+static void decode(struct asset *asset, const AVPacket *packet)
+{
+    int64_t position = 0;
+    int errors = 0;
+
+    if (avcodec_send_packet(asset->audio_decoder, packet) < 0 && packet)
+        asset->damaged++;
+    for (;;) {
+        const int rc =
+            avcodec_receive_frame(asset->audio_decoder, asset->audio_frame);
+        if (rc == AVERROR(EAGAIN) || rc == AVERROR_EOF)
+            return;
+        if (rc < 0) {
+            asset->damaged++;
+            if (++errors > READ_ERRORS_MAX)
+                return;
+            continue;
+        }
+        const bool has_position =
+            position_of(asset, asset->audio_frame, &position);
+        /* Sound that cannot be converted is missing sound: counted, silence. */
+        if (sound_push(&asset->sound, asset->audio_frame, has_position,
+                       position, NULL) < 0)
+            asset->damaged++;
+        av_frame_unref(asset->audio_frame);
+    }
+}
+
+void asset_fill_sound(struct asset *asset, int64_t end)
+{
+    if (asset->audio < 0)
+        return;
+    while (!asset->is_audio_end &&
+           (!asset->sound.has_position || asset->sound.end < end)) {
+        const int64_t zero_us =
+            asset->has_first
+                ? av_rescale_q(asset->first_pts, asset->base, AV_TIME_BASE_Q)
+                : 0;
+        const int64_t wanted_us =
+            zero_us + av_rescale(end, 1000000, asset->house.sample_rate);
+        if (asset_read_audio(asset, wanted_us)) {
+            decode(asset, asset->packet);
+            av_packet_unref(asset->packet);
+        } else if (asset->is_at_end) {
+            decode(asset, NULL);
+            if (sound_finish(&asset->sound, NULL) < 0)
+                asset->damaged++;
+            asset->is_audio_end = true;
+        } else {
+            return; /* none near */
+        }
+        if (asset->is_stopping && asset->is_stopping())
+            return;
+    }
+}
+
+int asset_sound(struct asset *asset, int64_t position, int count, int16_t *out)
+{
+    asset_fill_sound(asset, position + count);
+    return sound_read(&asset->sound, position, count, out);
+}

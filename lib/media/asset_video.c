@@ -1,0 +1,240 @@
+/* asset_video: pictures out of packets, and which one is on screen when. */
+#include "media/asset_impl.h"
+
+#include <string.h>
+#include <libavutil/display.h>
+
+#include "clock/clock.h"
+#include "media/picture.h"
+
+int64_t asset_work_us(const struct asset *asset)
+{
+    return clock_monotonic_us() - asset->waited_us;
+}
+
+void asset_video_reset(struct asset *asset)
+{
+    if (asset->video_decoder)
+        avcodec_flush_buffers(asset->video_decoder);
+    av_frame_unref(asset->now.frame);
+    av_frame_unref(asset->next.frame);
+    asset->now.number = asset->next.number = -1;
+    asset->has_next = false;
+    asset->is_video_end = false;
+    asset->is_draining = false;
+    asset->drain_errors = 0;
+}
+
+static uint32_t turn_of(const struct asset *asset, const AVFrame *frame)
+{
+    const AVFrameSideData *side =
+        av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX);
+
+    if (side && side->size >= 9 * sizeof(int32_t))
+        return picture_turn((const int32_t *)side->data);
+    size_t size = 0;
+    const uint8_t *data = av_stream_get_side_data(
+        asset->format->streams[asset->video], AV_PKT_DATA_DISPLAYMATRIX, &size);
+    return data && size >= 9 * sizeof(int32_t)
+               ? picture_turn((const int32_t *)data)
+               : 0u;
+}
+
+/* Ticks of one picture by the stream's rate; at least 1. */
+static int64_t usual_duration(const struct asset *asset)
+{
+    if (asset->rate.num <= 0 || asset->rate.den <= 0)
+        return 1;
+    return FFMAX(1, av_rescale_q(1, av_inv_q(asset->rate), asset->base));
+}
+
+static int64_t duration_of(const struct asset *asset, const AVFrame *frame)
+{
+    const int64_t ten_seconds =
+        av_rescale_q(10, (AVRational){ 1, 1 }, asset->base);
+
+    if (frame->pkt_duration > 0 && frame->pkt_duration <= ten_seconds)
+        return frame->pkt_duration;
+    return usual_duration(asset);
+}
+
+static void note_captions(struct asset_picture *picture)
+{
+    const AVFrameSideData *side =
+        av_frame_get_side_data(picture->frame, AV_FRAME_DATA_A53_CC);
+
+    picture->captions_size = 0;
+    if (side == NULL)
+        return;
+    const size_t size = FFMIN(side->size, sizeof(picture->captions)) / 3 * 3;
+    memcpy(picture->captions, side->data, size);
+    picture->captions_size = (uint32_t)size;
+}
+
+/* Fills in what goes with the picture in next.frame. */
+static void finish_next(struct asset *asset, int64_t former_pts,
+                        int64_t former_duration)
+{
+    struct asset_picture *next = &asset->next;
+    AVFrame *frame = next->frame;
+    AVStream *stream = asset->format->streams[asset->video];
+
+    next->pts = frame->best_effort_timestamp;
+    if (next->pts == AV_NOPTS_VALUE)
+        next->pts =
+            former_pts == AV_NOPTS_VALUE ? 0 : former_pts + former_duration;
+    if (former_pts != AV_NOPTS_VALUE && next->pts < former_pts)
+        next->pts = former_pts;
+    next->duration = duration_of(asset, frame);
+    next->number = asset->pictures++;
+    next->work_us = asset->packet_work_us;
+    next->sar = av_guess_sample_aspect_ratio(asset->format, stream, frame);
+    next->turn = turn_of(asset, frame);
+    note_captions(next);
+    if (frame->flags & AV_FRAME_FLAG_CORRUPT || frame->decode_error_flags)
+        asset->damaged++;
+    asset->has_next = true;
+}
+
+/* A packet (or at the end none) into the decoder: 0, -1 stopped. */
+static int feed(struct asset *asset)
+{
+    AVPacket *packet = asset->packet;
+
+    if (asset->wait_room && asset->wait_room(asset->wait_opaque) < 0)
+        return -1;
+    if (asset->is_stopping && asset->is_stopping())
+        return -1;
+    asset->packet_work_us = asset_work_us(asset);
+    const bool has_packet = asset_read_video(asset) == 1;
+    const int rc =
+        avcodec_send_packet(asset->video_decoder, has_packet ? packet : NULL);
+    if (has_packet)
+        av_packet_unref(packet);
+    else
+        asset->is_draining = true;
+    if (rc < 0 && rc != AVERROR_EOF && has_packet)
+        asset->damaged++;
+    return 0;
+}
+
+/* After a seek a decoder may give pictures whose references are missing. */
+static bool is_unwanted(struct asset *asset, const AVFrame *frame)
+{
+    if (!asset->skips_damaged)
+        return false;
+    if (frame->flags & AV_FRAME_FLAG_CORRUPT)
+        return true;
+    asset->skips_damaged = false;
+    return false;
+}
+
+int asset_decode_next(struct asset *asset)
+{
+    struct asset_picture *next = &asset->next;
+    const bool has_former = next->number >= 0;
+    const int64_t former_pts = has_former ? next->pts : AV_NOPTS_VALUE;
+    const int64_t former_duration = next->duration;
+
+    asset->has_next = false;
+    av_frame_unref(next->frame);
+    while (!asset->is_video_end) {
+        const int rc = avcodec_receive_frame(asset->video_decoder, next->frame);
+        if (rc == 0) {
+            if (is_unwanted(asset, next->frame)) {
+                av_frame_unref(next->frame);
+                continue;
+            }
+            finish_next(asset, former_pts, former_duration);
+            return 1;
+        }
+        if (rc != AVERROR_EOF && rc != AVERROR(EAGAIN)) {
+            asset->damaged++;
+            if (asset->is_draining && ++asset->drain_errors < READ_ERRORS_MAX)
+                continue;
+        }
+        if (asset->is_draining || rc == AVERROR_EOF)
+            asset->is_video_end = true;
+        else if (feed(asset) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Makes `next` the picture on screen; captions of pictures that nobody sees
+ * go with the one that is seen. */
+static void advance(struct asset *asset, bool was_shown)
+{
+    struct asset_picture former = asset->now;
+    uint8_t kept[POOL_CAPTIONS_SIZE];
+    const uint32_t kept_size = was_shown ? 0 : former.captions_size;
+
+    memcpy(kept, former.captions, sizeof(kept));
+    av_frame_unref(former.frame);
+    asset->now = asset->next;
+    asset->next.frame = former.frame; /* empty */
+    asset->has_next = false;
+    struct asset_picture *now = &asset->now;
+    if (kept_size && kept_size + now->captions_size <= sizeof(kept)) {
+        memmove(now->captions + kept_size, now->captions, now->captions_size);
+        memcpy(now->captions, kept, kept_size);
+        now->captions_size += kept_size;
+    }
+}
+
+static enum asset_result is_over(const struct asset *asset,
+                                 const struct moment *moment)
+{
+    const int64_t frames = asset_frames(asset, moment->in);
+    return frames >= 0 && moment->frame >= frames ? ASSET_OVER : ASSET_SHOWN;
+}
+
+enum asset_result asset_show(struct asset *asset, const struct moment *moment)
+{
+    if (asset->video < 0) {
+        asset_fill_sound(asset, moment_ticks(moment, asset->base, 0) +
+                                    house_max_samples(&asset->house));
+        return is_over(asset, moment);
+    }
+    const int64_t tolerance =
+        moment_tolerance_us(asset->house.rate, asset->rate);
+    const int64_t latest =
+        asset->first_pts + moment_ticks(moment, asset->base, tolerance);
+    bool was_shown = true;
+    for (;;) {
+        if (!asset->has_next && !asset->is_video_end &&
+            asset_decode_next(asset) < 0)
+            return ASSET_STOPPED;
+        /* Before the first picture there is the first. */
+        if (!asset->has_next ||
+            (asset->now.number >= 0 && asset->next.pts > latest))
+            break;
+        advance(asset, was_shown);
+        was_shown = false;
+    }
+    return is_over(asset, moment);
+}
+
+int64_t asset_frames(const struct asset *asset, struct rational in)
+{
+    int64_t end = 0;
+
+    if (asset->video < 0) {
+        if (!asset->is_audio_end)
+            return -1;
+        end = asset->sound.has_position ? asset->sound.end : 0;
+    } else {
+        if (!asset->is_video_end || asset->has_next)
+            return -1;
+        const struct asset_picture *last = &asset->now;
+        if (last->number < 0)
+            return 0;
+        /* Containers round timestamps: a half must not become less. */
+        const int64_t fine = av_rescale_q_rnd(1, (AVRational){ 1, 1000 },
+                                              asset->base, AV_ROUND_DOWN);
+        end = last->pts + last->duration - asset->first_pts + FFMIN(fine, 2);
+    }
+    const int64_t frames =
+        moment_frames(end, asset->base, in, asset->house.rate);
+    return FFMAX(frames, 0);
+}

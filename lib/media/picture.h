@@ -1,0 +1,89 @@
+/*
+ * picture: any decoded picture made a house picture: display aspect kept,
+ * black bars, rotation, deinterlaced, the house's matrix, limited range.
+ */
+#ifndef RV_MEDIA_PICTURE_H
+#define RV_MEDIA_PICTURE_H
+
+#include <libavutil/frame.h>
+#include <libavutil/rational.h>
+#include <libswscale/swscale.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err/err.h"
+#include "frame/house.h"
+
+/* How a decoded picture is to be turned: transpose first, then mirror. */
+enum picture_turn {
+    TURN_NONE = 0,
+    TURN_TRANSPOSE = 1 << 0,
+    TURN_MIRROR_X = 1 << 1,
+    TURN_MIRROR_Y = 1 << 2
+};
+
+/* The turn of a display matrix (9 values, 16.16); odd angles are ignored. */
+uint32_t picture_turn(const int32_t *matrix);
+
+/* Planes of a house picture: yuv420p. */
+struct planes {
+    uint8_t *data[3];
+    int stride[3];
+};
+
+/* Bytes of a house picture with 64-byte strides, and its planes in memory. */
+uint32_t planes_bytes(const struct house *house);
+void planes_lay(struct planes *planes, const struct house *house,
+                uint8_t *memory);
+
+void planes_black(const struct planes *planes, const struct house *house);
+void planes_copy(const struct planes *to, const AVFrame *from,
+                 const struct house *house);
+/* Towards black: 256 is unity, 0 black. */
+void planes_fade(const struct planes *planes, const struct house *house,
+                 int gain);
+
+/* What a picture looks like, as far as conversion depends on it. */
+struct picture_format {
+    int width, height, pixel_format;
+    int matrix;   /* SWS_CS_... */
+    bool is_full; /* range */
+    bool is_interlaced;
+    AVRational sar; /* never 0 */
+    uint32_t turn;
+};
+
+void picture_format_of(struct picture_format *format, const AVFrame *frame,
+                       AVRational sar, uint32_t turn);
+
+/* Needs no conversion: its planes are a house picture. */
+bool picture_is_house(const struct picture_format *format,
+                      const struct house *house);
+
+struct scaler {
+    struct house house;
+    struct picture_format format; /* that `sws` is made for */
+    struct SwsContext *sws;
+    int left, top, width, height; /* in the house picture, even */
+    int matrix_out;
+    AVFrame *field;  /* deinterlaced, at source size */
+    AVFrame *turned; /* scaled, not yet turned */
+};
+
+/* clang-format off */
+#define SCALER_EMPTY ((struct scaler){ .sws = NULL })
+/* clang-format on */
+
+void scaler_init(struct scaler *scaler, const struct house *house);
+void scaler_clear(struct scaler *scaler);
+
+/* Draws all of `to`.  A change of format remakes the scaler. */
+int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
+                uint32_t turn, const struct planes *to, struct err *err);
+
+/* deinterlace.c: `to` gets `from`'s better field in full height; both of the
+ * same size and planar 8-bit format. */
+void deinterlace(AVFrame *to, const AVFrame *from);
+bool deinterlace_can(int pixel_format);
+
+#endif
