@@ -4,8 +4,7 @@ usage: bench.py BIN TESTS MEDIA-SCRIPT
 
 1. CPU time for each output frame: rv-decode | rv-stage + rv-render against the
    ffmpeg command line that does the same conversion, encoding and muxing.
-2. Handing a frame from decoder to renderer (bench_handoff): against a pipe.
-3. StartChannel to the first TS byte: against the length of a GOP.
+2. StartChannel to the first TS byte: against the length of a GOP.
 
 Prints a table; nothing here passes or fails.
 """
@@ -106,11 +105,6 @@ def count_frames(path):
     return int(text.split()[0].strip(","))
 
 
-def bench_handoff():
-    print("\nHanding a frame from decoder to renderer")
-    subprocess.run([f"{TESTS}/bench_handoff"], check=True)
-
-
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -167,7 +161,6 @@ def main():
     work = tempfile.mkdtemp(prefix="rv-bench.", dir=base)
     try:
         bench_chain(work)
-        bench_handoff()
         bench_start(work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
