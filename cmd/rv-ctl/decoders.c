@@ -302,8 +302,11 @@ static void tell_end(struct channel *channel, struct decoder *decoder,
         if (decoder->state == DECODER_OPENING)
             became_open(channel, decoder);
     } else if (pool == POOL_FAILED) {
-        end = DECODER_FAILED;
         pool_failure(&decoder->pool, &why);
+        /* Stopped by a signal, or out of memory: no fault of the asset. */
+        end = why.kind == ERR_STATE || why.kind == ERR_SYSTEM
+                  ? DECODER_CRASHED
+                  : DECODER_FAILED;
     } else if (is_known && WIFEXITED(status) && WEXITSTATUS(status) == 1) {
         end = DECODER_FAILED;
     }

@@ -103,7 +103,7 @@ static int start_render(struct channel *channel, pid_t *pid, int *pidfd,
 
     add_common(&words, "rv-render", channel, number);
     add(&words, "--ts-ring");
-    add_number(&words, "--lead", lead, channel->opts.lead_ms);
+    add_number(&words, "--lead-ms", lead, channel->opts.lead_ms);
     const struct spawn spawn = { "rv-render", words.word, -1, -1, -1 };
     return spawn_start(&spawn, pid, pidfd, err);
 }

@@ -424,8 +424,9 @@ void laid_over(const struct timeline *timeline, struct laid *laid,
         if (!is_new)
             forget_pool(laid, pool);
         if (!laid->has_frames) {
+            /* Joined behind its end, which is not known: it is over here. */
             laid->has_frames = true;
-            laid->frames = next;
+            laid->frames = max64(next, from);
         } else if (!is_new) { /* it was over before that frame */
             add_stretch(laid, 0, from, "the asset ended early");
             laid->stretch[laid->count - 1].is_short = true;
