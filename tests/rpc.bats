@@ -17,6 +17,16 @@ both() {
     ended
 }
 
+@test "playout.proto is the promised one, for the runtime's own protoc" {
+    local out=$BATS_TEST_TMPDIR/gen
+    mkdir "$out"
+    "$PYTHON" -m grpc_tools.protoc -Iproto -I/usr/include --python_out="$out" \
+        --grpc_python_out="$out" retrovue/playout.proto retrovue/playout_status.proto
+    grep -q "/retrovue.playout.PlayoutControl/SwitchToLive" \
+        "$out/retrovue/playout_pb2_grpc.py"
+    "$PYTHON" tests/rpc/contract.py "$out"
+}
+
 @test "unary calls bring text, bytes, metadata and every status" { both unary; }
 @test "thousands of calls at once are each answered and each done once" { both many; }
 @test "deadline, cancellation and a lost connection end a held call" { both gone; }
