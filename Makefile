@@ -136,7 +136,7 @@ $(BUILD)/tests/echo_server: $(BUILD)/obj/tests/rpc/echo_server.o \
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RPC_LIBS) $(BASE_LIBS)
 
 # --- helpers of the tests: tests/tools/ -------------------------------------
-TEST_TOOLS := $(BUILD)/tests/rv-mkmedia $(BUILD)/tests/rv-readmarks
+TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/rv-*.c))
 TEST_TOOL_PARTS := $(patsubst %.c,$(BUILD)/obj/%.o, \
 	$(filter-out tests/tools/rv-%,$(wildcard tests/tools/*.c)))
 

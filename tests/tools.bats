@@ -16,9 +16,9 @@ read_back() {
     for name in a.mkv a.mov a.mp4 a.ts a.nut; do
         read_back "$(make_clip "$name" --frames 60 --clip 7)" 7:0-59
     done
-    run "$TOOLS/rv-readmarks" --check 9:0-59 \
-        "$(make_clip a.mpg --frames 60 --clip 9 --size 352x288 --rate 25)"
-    assert_eq "$status" 0
+    read_back "$(make_clip a.mpg --frames 60 --clip 9 --size 352x288 --rate 25)" 9:0-59
+    # its last picture has no timestamp
+    read_back "$(make_clip b.mpg --frames 60 --clip 2)" 2:0-59
 }
 
 @test "in PCM each burst starts at its sample" {

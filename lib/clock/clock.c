@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -282,6 +283,25 @@ void clock_close(struct clock *clock)
     shm_close(&clock->shm);
     *clock = CLOCK_EMPTY;
     clock->offset_us = offset_us;
+}
+
+void clock_refresh(struct clock *clock, const char *run_dir)
+{
+    struct stat there, mine;
+    struct clock other;
+    char path[1024];
+
+    if (page_path(path, run_dir, NULL) < 0 || stat(path, &there) < 0)
+        return;
+    if (clock->page != NULL && fstat(clock->shm.fd, &mine) == 0 &&
+        mine.st_ino == there.st_ino && mine.st_dev == there.st_dev)
+        return;
+    if (clock_open(&other, run_dir, NULL) < 0 || other.page == NULL) {
+        clock_close(&other);
+        return;
+    }
+    clock_close(clock);
+    *clock = other;
 }
 
 /* --- keeper --------------------------------------------------------------- */

@@ -57,6 +57,9 @@ struct clock {
  */
 int clock_open(struct clock *clock, const char *run_dir, struct err *err);
 void clock_close(struct clock *clock);
+/* Takes the page that is there now, if it is another one: for programs that
+ * outlive keepers.  Costs one stat(); once a second is enough. */
+void clock_refresh(struct clock *clock, const char *run_dir);
 
 /* Now.  Any thread. */
 int64_t clock_utc_us(const struct clock *clock);

@@ -372,6 +372,10 @@ static bool copy_entry(const struct stage_ring *ring, int64_t n,
         ref->pool = atomic_load_explicit(&entry->pool, memory_order_acquire);
         ref->reason =
             atomic_load_explicit(&entry->reason, memory_order_acquire);
+        ref->run_first =
+            atomic_load_explicit(&entry->run_first, memory_order_acquire);
+        ref->run_asset_first =
+            atomic_load_explicit(&entry->run_asset_first, memory_order_acquire);
         if (stamp % 2 == 0 &&
             atomic_load_explicit(&entry->stamp, memory_order_relaxed) == stamp)
             return ref->n == n && ref->reason < REASON_COUNT;
@@ -460,6 +464,10 @@ static void write_entry(struct stage_ring *ring, const struct stage_ref *ref)
     atomic_store_explicit(&entry->seq, ref->seq, memory_order_release);
     atomic_store_explicit(&entry->pool, ref->pool, memory_order_release);
     atomic_store_explicit(&entry->reason, ref->reason, memory_order_release);
+    atomic_store_explicit(&entry->run_first, ref->run_first,
+                          memory_order_release);
+    atomic_store_explicit(&entry->run_asset_first, ref->run_asset_first,
+                          memory_order_release);
     atomic_store_explicit(&entry->stamp, stamp + 1, memory_order_release);
 }
 

@@ -73,6 +73,9 @@ struct stage_ref {
     uint64_t seq;    /* frame in the pool */
     uint32_t pool;   /* pool's id */
     uint32_t reason; /* enum stage_reason */
+    /* Of the run that n belongs to (as-run: same segment, same reason): */
+    int64_t run_first;       /* its first frame, <= n */
+    int64_t run_asset_first; /* asset_frame of that one */
 };
 
 /* Frame n is due at utc_us + (n - n0) / fps. */

@@ -31,6 +31,8 @@ struct stage_ring_entry {
     _Atomic uint64_t seq;
     _Atomic uint32_t pool;
     _Atomic uint32_t reason;
+    _Atomic int64_t run_first;
+    _Atomic int64_t run_asset_first;
 };
 
 struct stage_ring_cursor {

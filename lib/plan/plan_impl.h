@@ -11,6 +11,7 @@
 struct plan_report {
     struct plan_problems *problems; /* never NULL */
     bool has_error;
+    bool is_second; /* what is there already is not told again */
     bool is_out_of_memory;
 };
 

@@ -24,36 +24,52 @@ static struct plan_problem *add(struct plan_report *report)
     return &p->problem[p->count++];
 }
 
-void plan_report(struct plan_report *report, bool is_warning, int line,
-                 const char *field, const char *fmt, ...)
+static void fill(struct plan_problem *problem, const char *field,
+                 const char *fmt, va_list ap)
 {
-    va_list ap;
-
-    /* A warning never takes the last place from an error. */
-    report->has_error |= !is_warning;
-    if (report->problems->count > PLAN_PROBLEMS_MAX)
-        return;
-    struct plan_problem *problem = add(report);
-    if (problem == NULL)
-        return;
-    *problem = (struct plan_problem){ .is_warning = is_warning, .line = line };
-    if (report->problems->count > PLAN_PROBLEMS_MAX) {
-        problem->is_warning = false;
-        problem->line = INT32_MAX;
-        report->has_error = true;
-        snprintf(problem->text, sizeof(problem->text),
-                 "more than %d problems; correct those first",
-                 PLAN_PROBLEMS_MAX);
-        return;
-    }
     strlcpy(problem->field, field, sizeof(problem->field));
-    va_start(ap, fmt);
     vsnprintf(problem->text, sizeof(problem->text), fmt, ap);
-    va_end(ap);
     for (char *c = problem->text; *c; c++) {
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?';
     }
+}
+
+static bool is_known(const struct plan_report *report,
+                     const struct plan_problem *problem)
+{
+    for (int i = 0; report->is_second && i < report->problems->count; i++) {
+        const struct plan_problem *p = &report->problems->problem[i];
+        if (p->line == problem->line && strcmp(p->text, problem->text) == 0 &&
+            strcmp(p->field, problem->field) == 0)
+            return true;
+    }
+    return false;
+}
+
+void plan_report(struct plan_report *report, bool is_warning, int line,
+                 const char *field, const char *fmt, ...)
+{
+    struct plan_problem found = { .is_warning = is_warning, .line = line };
+    va_list ap;
+
+    report->has_error |= !is_warning;
+    va_start(ap, fmt);
+    fill(&found, field, fmt, ap);
+    va_end(ap);
+    if (report->problems->count > PLAN_PROBLEMS_MAX || is_known(report, &found))
+        return;
+    struct plan_problem *problem = add(report);
+    if (problem == NULL)
+        return;
+    *problem = found;
+    if (report->problems->count <= PLAN_PROBLEMS_MAX)
+        return;
+    /* The last one, sorted behind all others, says that there are more. */
+    *problem = (struct plan_problem){ .line = INT32_MAX };
+    report->has_error = true;
+    snprintf(problem->text, sizeof(problem->text),
+             "more than %d problems; correct those first", PLAN_PROBLEMS_MAX);
 }
 
 static int by_line(const void *a, const void *b)
@@ -101,7 +117,8 @@ int plan_check_house(const struct plan *plan, const struct house *house,
                      struct plan_problems *problems, struct err *err)
 {
     struct plan_problems own = PLAN_PROBLEMS_EMPTY;
-    struct plan_report report = { .problems = problems ? problems : &own };
+    struct plan_report report = { .problems = problems ? problems : &own,
+                                  .is_second = true };
 
     plan_check_timeline(plan, house, &report);
     const int rc = plan_report_finish(&report, plan->path, err);

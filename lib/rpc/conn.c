@@ -59,7 +59,6 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd,
     conn->budget -= cost;
     if (conn->budget >= 0)
         return 0;
-    conn->is_abusive = true;
     nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
@@ -379,7 +378,7 @@ void conn_ready(struct conn *conn, uint32_t events)
         return;
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
         if (h2conn_receive(&conn->h2) < 0) {
-            if (conn->is_abusive)
+            if (conn->h2.is_broken)
                 conn->server->stats.refused++;
             h2conn_flush(&conn->h2); /* a last GOAWAY, if there is one */
             conn_kill(conn);

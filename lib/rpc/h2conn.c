@@ -11,9 +11,10 @@
 
 static int feed_session(struct h2conn *conn, const uint8_t *data, size_t size)
 {
-    return nghttp2_session_mem_recv(conn->session, data, size) == (ssize_t)size
-               ? 0
-               : -1;
+    if (nghttp2_session_mem_recv(conn->session, data, size) == (ssize_t)size)
+        return 0;
+    conn->is_broken = true;
+    return -1;
 }
 
 static int feed_tls(struct h2conn *conn, const uint8_t *data, size_t size)

@@ -20,6 +20,7 @@ struct h2conn {
     nghttp2_session *session;
     struct rpc_tls *tls; /* NULL: plain */
     struct rpc_buf out;  /* for the socket */
+    bool is_broken;      /* what came was no HTTP/2, or too much of it */
 };
 
 /* clang-format off */

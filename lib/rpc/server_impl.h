@@ -46,7 +46,6 @@ struct conn {
     int64_t budget;         /* of frames that cost us and bring nothing */
     int64_t budget_ms;      /* when it was last filled up */
     bool has_begun;         /* its SETTINGS came */
-    bool is_abusive;        /* told ENHANCE_YOUR_CALM */
     bool is_leaving;        /* told to go; close when it has */
     bool is_dirty;          /* in the server's list of those to flush */
     bool is_dead;           /* in the server's list of those to free */

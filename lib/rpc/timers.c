@@ -2,13 +2,12 @@
 #include "rpc/timers.h"
 
 #include <stdlib.h>
-#include <time.h>
+
+#include "clock/clock.h"
 
 int64_t rpc_now_ms(void)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return clock_monotonic_us() / 1000;
 }
 
 void rpc_timers_clear(struct rpc_timers *timers)

@@ -305,6 +305,19 @@ static uint64_t hash_picture(const AVFrame *frame)
     return hash;
 }
 
+/* One without a timestamp (the last of some programme streams) follows on. */
+static int64_t pts_of(const struct reading *reading, const AVFrame *frame,
+                      AVRational time_base)
+{
+    if (frame->best_effort_timestamp != AV_NOPTS_VALUE)
+        return av_rescale_q(frame->best_effort_timestamp, time_base,
+                            (AVRational){ 1, 90000 });
+    if (reading->count == 0 || reading->rate.num <= 0)
+        return 0;
+    return reading->pictures[reading->count - 1].pts_90k +
+           av_rescale(90000, reading->rate.den, reading->rate.num);
+}
+
 static void take_picture(struct reader *reader)
 {
     struct reading *reading = &reader->reading;
@@ -313,8 +326,7 @@ static void take_picture(struct reader *reader)
     struct picture picture = { .mark = { -1, 0 } };
     int stride;
 
-    picture.pts_90k = av_rescale_q(frame->best_effort_timestamp,
-                                   stream->time_base, (AVRational){ 1, 90000 });
+    picture.pts_90k = pts_of(reading, frame, stream->time_base);
     const uint8_t *luma = luma_of(reader, &stride);
     if (luma != NULL &&
         !mark_read(luma, stride, frame->width, frame->height, &picture.mark))
@@ -414,6 +426,8 @@ static void take_sound(struct reader *reader)
     if (frame->sample_rate < 8000)
         return; /* cannot hold a burst */
     if (!reading->has_sound) {
+        if (frame->best_effort_timestamp == AV_NOPTS_VALUE)
+            return;
         if (sound_init(sound, frame->sample_rate) < 0)
             abort();
         reading->has_sound = true;
