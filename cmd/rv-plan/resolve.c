@@ -100,11 +100,14 @@ static int resolve(const struct source *source, const struct opts *opts,
     plan_walk_start(&walk, &source->plan, &source->house);
     if (join(source, opts, &walk, &frame, err) < 0)
         return -1;
-    const int64_t end = opts->passes > 0 ? walk.pass + opts->passes : INT64_MAX;
+    int64_t end = -1;
     while (!cli_stopping() &&
            (rc = plan_walk_next(&walk, &segment, NULL, err)) != 0) {
         if (rc < 0 || skip_into(&segment, frame, err) < 0)
             return -1;
+        /* Counted from the pass that was joined. */
+        if (end < 0)
+            end = opts->passes > 0 ? walk.pass + opts->passes : INT64_MAX;
         if (walk.pass >= end)
             return 0;
         const enum written written = write_segment(&segment, err);

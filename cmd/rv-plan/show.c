@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <bsd/stdlib.h>
 
 #include "cli/cli.h"
 #include "clock/clock.h"
@@ -22,6 +23,7 @@
 struct layout {
     int id, asset, bar; /* columns */
     int64_t frames;     /* of the pass, 0: not known */
+    bool is_endless;    /* then slate for ever */
 };
 
 /* One pass and no more. */
@@ -37,9 +39,13 @@ static int terminal_columns(void)
 {
     struct winsize size;
     const char *text = getenv("COLUMNS");
+    const char *why = "";
 
-    if (text != NULL && atol(text) > 0 && atol(text) < 1000)
-        return (int)atol(text);
+    if (text != NULL) {
+        const int columns = (int)strtonum(text, 20, 1000, &why);
+        if (why == NULL)
+            return columns;
+    }
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         return size.ws_col;
     return 100;
@@ -72,8 +78,13 @@ static int lay_out(const struct source *source, struct layout *layout,
         const int asset = at_most(text_columns(base_name(&s)), 28);
         layout->id = id > layout->id ? id : layout->id;
         layout->asset = asset > layout->asset ? asset : layout->asset;
+        layout->is_endless =
+            s.type == SEGMENT_SLATE && s.has_first && !s.has_frames;
+        if (layout->is_endless)
+            layout->frames = s.first;
     }
-    layout->frames = walk.is_open ? 0 : walk.end_frame;
+    if (!layout->is_endless)
+        layout->frames = walk.is_open ? 0 : walk.end_frame;
     /* Number, type, time, length, frames: 6 + 8 + 13 + 13 + 9. */
     const int left =
         terminal_columns() - 49 - layout->id - 1 - layout->asset - 4;
@@ -135,7 +146,9 @@ static void print_head(const struct source *source, const struct layout *layout)
     if (layout->frames > 0) {
         text_span(text, house_us(&source->house, layout->frames));
         printf("length  %s, %" PRId64 " frames%s\n", text, layout->frames,
-               source->plan.is_loop ? ", then around again" : "");
+               layout->is_endless     ? ", then slate"
+               : source->plan.is_loop ? ", then around again"
+                                      : "");
     } else {
         printf("length  not known before it is played%s\n",
                source->plan.is_loop ? "; then around again" : "");
