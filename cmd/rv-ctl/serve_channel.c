@@ -449,8 +449,10 @@ static void adopt(struct serve *serve, int32_t id)
 {
     struct stats_proc_state state;
     struct err err = ERR_EMPTY;
-    struct served *served = served_new(serve, id, &err);
 
+    if (served_find(serve, id) != NULL)
+        return; /* stopped, and known from before an execve */
+    struct served *served = served_new(serve, id, &err);
     if (served == NULL) {
         log_error(NULL, "%s", err.text);
         return;

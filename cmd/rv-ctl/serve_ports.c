@@ -296,7 +296,8 @@ static void adopt_http(struct serve *serve, uint16_t number)
                            .pid = state.pid,
                            .pidfd = pidfd };
     strlcpy(port->host, serve->opts.http_host, sizeof(port->host));
-    snprintf(port->address, sizeof(port->address), "%s:%u", port->host, number);
+    snprintf(port->address, sizeof(port->address), "%s:%u",
+             serve->opts.http_host, number);
     port->fd = (int)syscall(SYS_pidfd_getfd, pidfd, LISTEN_FD, 0);
     watch(serve, port);
     log_info(NULL, "rv-http on %s, process %d, taken over", port->address,
