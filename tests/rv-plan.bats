@@ -32,6 +32,8 @@ plan() {
     assert_eq "$(jq -c '[.frames,.house.video.width,.house.video.frame_rate]' <<<"$output")" '[25,640,"25"]'
     run "$BIN/rv-plan" resolve --house 640x360@25 "$PLANS/day.json"
     assert_eq "$(jq -s '.[0].house.video.width' <<<"$output")" 1280
+    # a plan without a verb is resolved
+    assert_eq "$("$BIN/rv-plan" "$PLANS/day.json")" "$output"
 }
 
 @test "standard input, lists of files and media are plans too" {
