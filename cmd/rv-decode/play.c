@@ -457,7 +457,9 @@ int play_segment(struct play *play, const struct item *item, struct err *err)
     play->in_samples =
         moment_scale(play->in, (AVRational){ play->house.sample_rate, 1 });
     measure_for_fade(play, item);
-    if (fill_gap(play, play->first, err) < 0)
+    /* Who joins in progress at the very start begins with what is on. */
+    if (fill_gap(play, play->first + (play->sink->frames ? segment->skip : 0),
+                 err) < 0)
         return -1;
     if (asset) {
         struct picture_format format;

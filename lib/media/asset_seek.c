@@ -40,7 +40,7 @@ static int jump_to(struct asset *asset, int64_t us)
 
 /* Drops video packets up to the first that decoding can begin with; true when
  * that is not later than the target. */
-static bool find_keyframe(struct asset *asset, int64_t target)
+static bool find_keyframe(struct asset *asset, const struct moment *moment)
 {
     while (asset_read_video(asset)) {
         AVPacket *packet = asset->packet;
@@ -51,13 +51,14 @@ static bool find_keyframe(struct asset *asset, int64_t target)
         const int64_t pts = packet->pts;
         avcodec_send_packet(asset->video_decoder, packet);
         av_packet_unref(packet);
-        return pts == AV_NOPTS_VALUE || pts <= target;
+        return pts == AV_NOPTS_VALUE || asset_is_due(asset, pts, moment);
     }
     return false;
 }
 
 /* Did the jump come out at or before the moment?  1, 0, -1 stopped. */
-static int landed(struct asset *asset, int64_t target, int64_t position)
+static int landed(struct asset *asset, const struct moment *moment,
+                  int64_t position)
 {
     if (asset->video < 0) {
         asset_fill_sound(asset, position + 1);
@@ -65,44 +66,55 @@ static int landed(struct asset *asset, int64_t target, int64_t position)
     }
     asset->packet_work_us = asset_work_us(asset);
     asset->skips_damaged = true;
-    if (!find_keyframe(asset, target))
+    if (!find_keyframe(asset, moment))
         return 0;
     const int rc = asset_decode_next(asset);
-    return rc == 1 ? asset->next.pts <= target : rc;
+    return rc == 1 ? asset_is_due(asset, asset->next.pts, moment) : rc;
 }
 
-/* Back to the first packet, whatever it takes. */
+/* Is the first picture (without video: the first sound) here again? */
+static bool is_first_again(struct asset *asset, int64_t position)
+{
+    if (asset->video >= 0)
+        return asset_decode_next(asset) == 1 &&
+               asset->next.pts == asset->first_pts;
+    asset_fill_sound(asset, position + 1);
+    return asset->sound.has_position && asset->sound.start <= position;
+}
+
+/* Back to the first picture, whatever it takes. */
 static int rewind_asset(struct asset *asset, int64_t position, struct err *err)
 {
-    const int64_t start = asset->format->start_time != AV_NOPTS_VALUE
-                              ? asset->format->start_time
-                              : 0;
-    const int stream = asset->video >= 0 ? asset->video : asset->audio;
+    const AVFormatContext *format = asset->format;
+    const int64_t start =
+        format->start_time != AV_NOPTS_VALUE ? format->start_time : 0;
+    int rc = -1;
 
     asset_begin_read(asset);
-    int rc = avformat_seek_file(asset->format, -1, INT64_MIN, start, start, 0);
+    if (!(format->iformat->flags & AVFMT_NO_BYTE_SEEK))
+        rc = av_seek_frame(asset->format, -1, 0, AVSEEK_FLAG_BYTE);
     if (rc < 0)
-        rc = av_seek_frame(asset->format, stream, 0,
-                           AVSEEK_FLAG_BYTE | AVSEEK_FLAG_BACKWARD);
-    if (rc < 0)
-        return av_fail(err, rc, "give a seekable file", "asset %s: cannot seek",
-                       asset->path);
-    reset(asset, position);
+        rc = avformat_seek_file(asset->format, -1, INT64_MIN, start, start, 0);
     asset->skips_damaged = false;
-    return 0;
+    reset(asset, position);
+    if (rc >= 0 && is_first_again(asset, position))
+        return 0;
+    reset(asset, position);
+    return asset_reopen(asset, err);
 }
 
 /* Decoding on from here comes to the target, and soon. */
-static bool is_just_ahead(const struct asset *asset, int64_t target)
+static bool is_just_ahead(const struct asset *asset,
+                          const struct moment *moment)
 {
     const struct asset_picture *at =
         asset->now.number >= 0 ? &asset->now : &asset->next;
 
     if (asset->video < 0 || at->number < 0)
         return false;
-    if (at->pts > target && at->number > 0)
+    if (at->number > 0 && !asset_is_due(asset, at->pts, moment))
         return false;
-    return target - at->pts <
+    return moment_ticks(moment, asset->base, 0) - (at->pts - asset->first_pts) <
            av_rescale_q(AHEAD_US, AV_TIME_BASE_Q, asset->base);
 }
 
@@ -117,11 +129,9 @@ int asset_seek(struct asset *asset, const struct moment *moment,
     const AVRational sample = { 1, asset->house.sample_rate };
     const int64_t position = moment_ticks(moment, sample, 0);
     const int64_t target =
-        asset->first_pts +
-        moment_ticks(moment, asset->base,
-                     moment_tolerance_us(asset->house.rate, asset->rate));
+        asset->first_pts + moment_ticks(moment, asset->base, 0);
 
-    if (is_just_ahead(asset, target) || !asset->is_seekable ||
+    if (is_just_ahead(asset, moment) || !asset->is_seekable ||
         (position == 0 && is_at_start(asset))) {
         if (position > asset->sound.wanted)
             asset->sound.wanted = position;
@@ -135,7 +145,7 @@ int asset_seek(struct asset *asset, const struct moment *moment,
         if (jump_to(asset, us - EARLIER_US[i]) < 0)
             break;
         reset(asset, position);
-        const int rc = landed(asset, target, position);
+        const int rc = landed(asset, moment, position);
         if (rc < 0)
             return err_set(err, ERR_STATE, "asset %s: stopped", asset->path);
         if (rc == 1)
