@@ -107,6 +107,7 @@ struct serve {
     struct serve_opts opts;
     char run[RUNDIR_SIZE];
     char socket[RUNDIR_SIZE + 32];
+    char state_dir[1024], plan_dir[1024], media_root[1024]; /* absolute */
     int lock;
     int epoll;
     struct clock clock;

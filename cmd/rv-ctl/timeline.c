@@ -107,10 +107,9 @@ static void drop_past(struct timeline *timeline, int64_t floor)
 
 static bool is_covered(const struct timeline *timeline, int64_t horizon)
 {
-    const struct laid *last = &timeline->laid[timeline->count - 1];
-
     if (timeline->count == 0)
         return false;
+    const struct laid *last = &timeline->laid[timeline->count - 1];
     if (timeline->count >= TIMELINE_LAID)
         return true;
     if (!last->has_first) /* behind one of unknown length */
@@ -627,11 +626,12 @@ static void add_end_of_plan(const struct timeline *timeline,
 /* Is the plan's end behind what is listed? */
 static bool tells_end(const struct timeline *timeline)
 {
-    const struct laid *last = &timeline->laid[timeline->count - 1];
-
     if (!timeline->is_over)
         return false;
-    if (timeline->count == 0 || laid_end(last) != FRAME_NEVER)
+    if (timeline->count == 0)
+        return true;
+    const struct laid *last = &timeline->laid[timeline->count - 1];
+    if (laid_end(last) != FRAME_NEVER)
         return true;
     /* Its length is open: right behind it, if it is listed and no slate. */
     return timeline->cuts == 0 && last->count > 0 &&
