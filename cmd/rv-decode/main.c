@@ -286,6 +286,8 @@ static int conclude(struct decode *decode, int rc, struct err *err)
         sink_end(sink, ends_badly ? &decode->first_failure : NULL, NULL);
         return -1;
     }
+    if (decode->played == 0 && decode->opts.channel > 0)
+        return 0; /* a waiting worker that was not needed */
     if (decode->played == 0)
         return err_set(err, ERR_INPUT,
                        "standard input: no segment; give segment lines "
