@@ -355,8 +355,8 @@ static int stage_step(struct stage *stage, struct err *err)
         return 0;
     if (stage->has_list && !had_list && stage->is_taken_over)
         pools_sweep(stage);
-    if (stage->is_tick)
-        pools_look(stage);
+    if (stage->is_tick && pools_look(stage))
+        fill_again(stage);
     is_busy |= fill(stage);
     fill_epoch(stage);
     is_busy |= asrun_step(stage);

@@ -102,6 +102,22 @@ void timeline_clear(struct stage *stage)
     stage->timeline.count = 0;
 }
 
+void timeline_forget(struct stage *stage)
+{
+    for (int k = 0; k < stage->timeline.count; k++) {
+        struct source *source = &stage->timeline.source[k];
+        const struct source *former = k > 0 ? source - 1 : NULL;
+        if (source->input->at_kind == INPUT_BEHIND && former != NULL &&
+            !former->has_end) {
+            source->has_start = false;
+            source->has_origin = source->input->has_origin;
+        }
+        if (source->held != NULL && source->held->pool.head != NULL &&
+            source->has_end && source->end == source->start)
+            source->has_end = false; /* an empty one finds it again */
+    }
+}
+
 bool timeline_has_now(const struct stage *stage)
 {
     for (int k = 0; k < stage->timeline.count; k++) {
