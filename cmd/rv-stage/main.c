@@ -319,7 +319,8 @@ static void stage_close(struct stage *stage)
         unlink(stage->path);
     }
     stage_ring_close(&stage->ring);
-    if (is_ours && stage->run[0] != '\0')
+    const bool is_bare = !stage->is_service && access(stage->path, F_OK) < 0;
+    if (is_bare && stage->run[0] != '\0')
         rundir_remove(stage->run, stage->opts.ring, NULL);
     if (stage->made_folder)
         rmdir(stage->folder);
