@@ -4,48 +4,10 @@
 # that the server drains, ends with status 0 and leaves nothing.
 
 load lib
+load rpc/lib
 
-setup_file() {
-    local out=$BATS_FILE_TMPDIR/gen
-    mkdir -p "$out"
-    cd "$(dirname "$BATS_TEST_FILENAME")/.."
-    protoc -Itests/rpc --python_out="$out" echo.proto
-    # not "grpc/": that is grpcio's own
-    protoc -Igrpc_=proto/grpc --python_out="$out" \
-        grpc_/health/v1/health.proto grpc_/reflection/v1/reflection.proto
-}
-
-setup() {
-    rv_setup
-    cd "$ROOT"
-    [[ $UNIT == *address* ]] && export RV_SANITIZED=1
-    return 0
-}
-
-# serve OPTION...: on TCP and on a Unix socket; sets TCP, SOCKET and SERVER.
-serve() {
-    spawn server ${RV_WRAP_SERVER:-} "$UNIT/echo_server" "$@" 127.0.0.1:0 "unix:$RUN/s"
-    SERVER=$PID
-    wait_until '[ -s "$BATS_TEST_TMPDIR/server.out" ]' 20 || {
-        cat "$BATS_TEST_TMPDIR/server.err" >&2
-        return 1
-    }
-    TCP=$(jq -r '.[0]' "$BATS_TEST_TMPDIR/server.out")
-    SOCKET=unix:$RUN/s
-}
-
-# ended: the server stops when asked, with status 0, and leaves nothing.
-ended() {
-    kill -TERM "$SERVER" 2>/dev/null || true
-    status_within "$SERVER" 20 || {
-        cat "$BATS_TEST_TMPDIR/server.err" >&2
-        return 1
-    }
-    assert_clean
-}
-
-client() { "$PYTHON" tests/rpc/client.py "$BATS_FILE_TMPDIR/gen" "$@"; }
-attack() { "$PYTHON" tests/rpc/attack.py "$@"; }
+setup_file() { rpc_setup_file; }
+setup() { rpc_setup; }
 
 # both SCENARIO: grpcio over TCP and over the Unix socket.
 both() {
@@ -53,6 +15,16 @@ both() {
     client "$TCP" "$1" "$SERVER"
     client "$SOCKET" "$1" "$SERVER"
     ended
+}
+
+@test "playout.proto is the promised one, for the runtime's own protoc" {
+    local out=$BATS_TEST_TMPDIR/gen
+    mkdir "$out"
+    "$PYTHON" -m grpc_tools.protoc -Iproto -I/usr/include --python_out="$out" \
+        --grpc_python_out="$out" retrovue/playout.proto retrovue/playout_status.proto
+    grep -q "/retrovue.playout.PlayoutControl/SwitchToLive" \
+        "$out/retrovue/playout_pb2_grpc.py"
+    "$PYTHON" tests/rpc/contract.py "$out"
 }
 
 @test "unary calls bring text, bytes, metadata and every status" { both unary; }
@@ -70,7 +42,6 @@ both() {
         serve
         client "${!address}" drain "$SERVER"
         ended
-        rm "$BATS_TEST_TMPDIR/server.out"
     done
 }
 
@@ -120,7 +91,6 @@ both() {
     kill -KILL "$SERVER"
     status_within "$SERVER" 5 || true
     [ -S "$RUN/s" ]
-    rm "$BATS_TEST_TMPDIR/server.out"
     serve
     client "$SOCKET" unary
     ended

@@ -32,6 +32,8 @@ plan() {
     assert_eq "$(jq -c '[.frames,.house.video.width,.house.video.frame_rate]' <<<"$output")" '[25,640,"25"]'
     run "$BIN/rv-plan" resolve --house 640x360@25 "$PLANS/day.json"
     assert_eq "$(jq -s '.[0].house.video.width' <<<"$output")" 1280
+    # a plan without a verb is resolved
+    assert_eq "$("$BIN/rv-plan" "$PLANS/day.json")" "$output"
 }
 
 @test "standard input, lists of files and media are plans too" {
@@ -175,6 +177,16 @@ bad.json:7: loop"
     assert_eq "$status" 0
     run "$BIN/rv-plan" check --strict long.json
     assert_eq "$status" 1
+}
+
+@test "check shows its progress on a terminal and nowhere else" {
+    cp "$(make_clip film.mkv --frames 100 --rate 25 --size 160x90)" film.mkv
+    plan '' '{"asset":"film.mkv"},{"asset":"film.mkv"}' >day.json
+    run script -qec "'$BIN/rv-plan' check day.json" /dev/null
+    assert_eq "$status" 0
+    assert_contains "$output" "probing 1 of 1: film.mkv"
+    run "$BIN/rv-plan" check day.json
+    assert_eq "$output" ""
 }
 
 @test "check measures what no header tells the length of" {

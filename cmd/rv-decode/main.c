@@ -187,8 +187,11 @@ static int open_sink(struct decode *decode, const struct item *item,
     } else {
         if (sink_open_pool(sink, decode->pool_path, &decode->house, item->asset,
                            item->has_failed && is_single ? 0 : frames,
-                           (uint32_t)decode->opts.slots, err) < 0 ||
-            print_inputs(decode, err) < 0)
+                           (uint32_t)decode->opts.slots, err) < 0)
+            return -1;
+        /* In service the line says that the asset is open: no line, if not. */
+        const bool is_told = !item->has_failed || decode->opts.channel == 0;
+        if (is_told && print_inputs(decode, err) < 0)
             return -1;
     }
     play_init(&decode->play, sink, &decode->stats, &decode->feed,
@@ -283,6 +286,8 @@ static int conclude(struct decode *decode, int rc, struct err *err)
         sink_end(sink, ends_badly ? &decode->first_failure : NULL, NULL);
         return -1;
     }
+    if (decode->played == 0 && decode->opts.channel > 0)
+        return 0; /* a waiting worker that was not needed */
     if (decode->played == 0)
         return err_set(err, ERR_INPUT,
                        "standard input: no segment; give segment lines "

@@ -439,6 +439,20 @@ static void measure_for_fade(struct play *play, const struct item *item)
         play->length = -1;
 }
 
+/* Pictures that are house pictures already are decoded into the pool. */
+static void decide_direct(const struct play *play, struct asset *asset)
+{
+    const struct asset_picture *picture =
+        asset->now.frame->buf[0] ? &asset->now : &asset->next;
+    struct picture_format format;
+
+    if (picture->frame->buf[0] == NULL)
+        return;
+    picture_format_of(&format, picture->frame, picture->sar, picture->turn);
+    atomic_store(&asset->buffers.is_direct,
+                 picture_is_house(&format, &play->house));
+}
+
 int play_segment(struct play *play, const struct item *item, struct err *err)
 {
     const struct segment *segment = &item->segment;
@@ -457,16 +471,12 @@ int play_segment(struct play *play, const struct item *item, struct err *err)
     play->in_samples =
         moment_scale(play->in, (AVRational){ play->house.sample_rate, 1 });
     measure_for_fade(play, item);
-    if (fill_gap(play, play->first, err) < 0)
+    /* Who joins in progress at the very start begins with what is on. */
+    if (fill_gap(play, play->first + (play->sink->frames ? segment->skip : 0),
+                 err) < 0)
         return -1;
     if (asset) {
-        struct picture_format format;
-        if (asset->next.frame->buf[0]) {
-            picture_format_of(&format, asset->next.frame, asset->next.sar,
-                              asset->next.turn);
-            atomic_store(&asset->buffers.is_direct,
-                         picture_is_house(&format, &play->house));
-        }
+        decide_direct(play, asset);
         asset->buffers.pool = play->sink->is_nut ? NULL : &play->sink->pool;
         asset->wait_room = wait_room;
         asset->wait_opaque = play;

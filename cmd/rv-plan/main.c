@@ -31,12 +31,42 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "Read a plan and tell what it means.\v"
     "Verbs:\n"
-    "  resolve  write segment lines for rv-decode\n"
+    "  resolve  write segment lines for rv-decode (the default)\n"
     "  check    name every problem of the plan and its assets\n"
     "  show     draw the timeline as a table\n"
     "  now      say what is on, and what is next\n\n"
     "PLAN is a file (JSON plan, list of files, media file), '-' for standard "
     "input, a URI, or a name in --plan-dir.";
+
+static const struct {
+    const char *name;
+    int (*run)(const struct opts *opts, struct err *err);
+} VERBS[] = {
+    { "resolve", verb_resolve },
+    { "check", verb_check },
+    { "show", verb_show },
+    { "now", verb_now },
+};
+
+static bool is_verb(const char *word)
+{
+    for (size_t i = 0; i < sizeof(VERBS) / sizeof(VERBS[0]); i++) {
+        if (strcmp(word, VERBS[i].name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A plan alone is resolved: "rv-plan day.json | rv-decode". */
+static void complete(const struct argp_state *state, struct opts *opts)
+{
+    if (opts->name == NULL && opts->verb != NULL && !is_verb(opts->verb)) {
+        opts->name = opts->verb;
+        opts->verb = "resolve";
+    }
+    if (opts->name == NULL)
+        argp_error(state, "give a PLAN: a file, or '-' for standard input");
+}
 
 static void parse_house(const struct argp_state *state, const char *text,
                         struct house *house)
@@ -102,8 +132,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_ARG:
         return parse_argument(arg, state);
     case ARGP_KEY_END:
-        if (opts->name == NULL)
-            argp_error(state, "give a verb and a PLAN");
+        complete(state, opts);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -113,18 +142,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     .options = options,
     .parser = parse_opt,
-    .args_doc = "resolve|check|show|now PLAN",
+    .args_doc = "[resolve|check|show|now] PLAN",
     .doc = doc,
-};
-
-static const struct {
-    const char *name;
-    int (*run)(const struct opts *opts, struct err *err);
-} VERBS[] = {
-    { "resolve", verb_resolve },
-    { "check", verb_check },
-    { "show", verb_show },
-    { "now", verb_now },
 };
 
 static int run(const struct opts *opts, struct err *err)

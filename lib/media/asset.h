@@ -4,9 +4,9 @@
  *
  * Time 0 is the presentation of the first picture that a decoder gives from
  * the start (without video: the first sample of sound).  The picture on screen
- * at a moment is the one with the greatest timestamp that is not later (but
- * for what containers lose by rounding, see moment.h).  After a seek it is
- * checked that the decoder came out at or before the moment; where not, the
+ * at a moment is the one with the greatest timestamp that is not later (what
+ * containers lose by rounding is restored, see moment_grid()).  After a seek it
+ * is checked that the decoder came out at or before the moment; where not, the
  * seek is done again from earlier, at last from the start, so a wrong index
  * costs time but never the wrong picture.
  *
@@ -46,6 +46,7 @@ struct asset_picture {
     AVFrame *frame;   /* lent, valid until the next call; buf[0] NULL: none */
     int64_t number;   /* counts pictures; changes when the picture does */
     int64_t pts;      /* ticks of the video stream, in one line */
+    int64_t grid;     /* place on the asset's steady rate, -1: none */
     int64_t duration; /* ticks, at least 1 */
     int64_t work_us;  /* asset_work_us() when its packet was read */
     AVRational sar;
@@ -94,9 +95,11 @@ struct asset {
     int64_t pictures;
     bool has_next, is_video_end, is_draining;
     int drain_errors;
-    bool skips_damaged; /* after a seek: wait for a whole picture */
-    AVRational base;    /* of the timeline: video's, else 1/sample rate */
-    AVRational rate;    /* asset's own, for tolerance; 0/1: unknown */
+    bool skips_damaged;   /* after a seek: wait for a whole picture */
+    int64_t hurry_until;  /* packets before need only their references */
+    int64_t hurried_past; /* latest timestamp that may have been left out */
+    AVRational base;      /* of the timeline: video's, else 1/sample rate */
+    AVRational rate;      /* asset's own; 0/1: unknown */
     bool has_first;
     int64_t first_pts; /* time 0 */
     AVFrame *still;    /* attached picture of a sound-only asset, or NULL */

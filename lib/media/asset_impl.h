@@ -36,6 +36,9 @@ void asset_forget_packets(struct asset *asset);
 /* Decodes the next picture into asset->next: 1, 0 at the end, -1 stopped. */
 int asset_decode_next(struct asset *asset);
 void asset_video_reset(struct asset *asset);
+/* Is a picture with this timestamp on screen by then? */
+bool asset_is_due(const struct asset *asset, int64_t pts,
+                  const struct moment *moment);
 
 /* asset_sound.c */
 
@@ -43,7 +46,8 @@ void asset_video_reset(struct asset *asset);
 void asset_fill_sound(struct asset *asset, int64_t end);
 
 /* asset_open.c */
-int asset_open_container(struct asset *asset, struct err *err);
-void asset_close_container(struct asset *asset);
+
+/* Everything anew, with the streams that were chosen; time 0 stays. */
+int asset_reopen(struct asset *asset, struct err *err);
 
 #endif

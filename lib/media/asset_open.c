@@ -78,7 +78,7 @@ static int open_stdin(struct asset *asset, struct err *err)
     return 0;
 }
 
-int asset_open_container(struct asset *asset, struct err *err)
+static int open_container(struct asset *asset, struct err *err)
 {
     const bool is_stdin = strcmp(asset->path, "-") == 0;
     char url[SEGMENT_ASSET_SIZE + 8];
@@ -114,7 +114,7 @@ int asset_open_container(struct asset *asset, struct err *err)
     return 0;
 }
 
-void asset_close_container(struct asset *asset)
+static void close_container(struct asset *asset)
 {
     avformat_close_input(&asset->format);
     if (asset->own_io)
@@ -237,12 +237,43 @@ static int open_video(struct asset *asset, struct err *err)
     return asset->video_decoder ? 0 : -1;
 }
 
+/* Decoders for the chosen streams. */
+static int open_decoders(struct asset *asset, struct err *err)
+{
+    if (asset->video >= 0 && open_video(asset, err) < 0)
+        return -1;
+    if (asset->audio < 0)
+        return 0;
+    asset->audio_decoder = open_decoder(asset, asset->audio, false,
+                                        asset->video >= 0 ? NULL : err);
+    if (asset->audio_decoder)
+        return 0;
+    if (asset->video < 0)
+        return -1;
+    asset->damaged++; /* a film without sound is better than none */
+    asset->format->streams[asset->audio]->discard = AVDISCARD_ALL;
+    asset->audio = -1;
+    return 0;
+}
+
+static int open_streams(struct asset *asset, const struct asset_config *config,
+                        struct err *err)
+{
+    choose_streams(asset, config);
+    if (asset->video < 0 && asset->audio < 0)
+        return err_set(err, ERR_INPUT,
+                       "asset %s: has neither picture nor sound; " REMEDY,
+                       asset->path);
+    return open_decoders(asset, err);
+}
+
 static int first_picture(struct asset *asset, struct err *err)
 {
     if (asset->video >= 0) {
         const int rc = asset_decode_next(asset);
-        asset->has_first = rc == 1;
-        asset->first_pts = asset->next.pts;
+        if (rc == 1 && !asset->has_first)
+            asset->first_pts = asset->next.pts;
+        asset->has_first = asset->has_first || rc == 1;
         if (rc < 0)
             return err_set(err, ERR_STATE, "asset %s: stopped", asset->path);
         if (rc == 0)
@@ -260,28 +291,27 @@ static int first_picture(struct asset *asset, struct err *err)
     return 0;
 }
 
-static int open_streams(struct asset *asset, const struct asset_config *config,
-                        struct err *err)
+int asset_reopen(struct asset *asset, struct err *err)
 {
-    choose_streams(asset, config);
-    if (asset->video < 0 && asset->audio < 0)
-        return err_set(err, ERR_INPUT,
-                       "asset %s: has neither picture nor sound; " REMEDY,
-                       asset->path);
-    if (asset->video >= 0 && open_video(asset, err) < 0)
+    avcodec_free_context(&asset->video_decoder);
+    avcodec_free_context(&asset->audio_decoder);
+    close_container(asset);
+    asset_forget_packets(asset);
+    asset_video_reset(asset);
+    asset->is_audio_end = false;
+    if (strcmp(asset->path, "-") == 0)
+        lseek(STDIN_FILENO, 0, SEEK_SET);
+    if (open_container(asset, err) < 0)
         return -1;
-    if (asset->audio >= 0) {
-        asset->audio_decoder = open_decoder(asset, asset->audio, false,
-                                            asset->video >= 0 ? NULL : err);
-        if (asset->audio_decoder == NULL) {
-            if (asset->video < 0)
-                return -1;
-            asset->damaged++; /* a film without sound is better than none */
-            asset->format->streams[asset->audio]->discard = AVDISCARD_ALL;
-            asset->audio = -1;
-        }
+    const int streams = (int)asset->format->nb_streams;
+    if (asset->video >= streams || asset->audio >= streams)
+        return err_set(err, ERR_INPUT,
+                       "asset %s: has changed while it was read", asset->path);
+    for (int i = 0; i < streams; i++) {
+        if (i != asset->video && i != asset->audio)
+            asset->format->streams[i]->discard = AVDISCARD_ALL;
     }
-    return 0;
+    return open_decoders(asset, err) < 0 ? -1 : first_picture(asset, err);
 }
 
 static int allocate(struct asset *asset)
@@ -319,7 +349,7 @@ struct asset *asset_open(const struct asset_config *config, struct err *err)
         err_set(err, ERR_SYSTEM, "no memory to open an asset");
         goto fail;
     }
-    if (asset_open_container(asset, err) < 0)
+    if (open_container(asset, err) < 0)
         goto fail;
     asset_forget_packets(asset);
     if (open_streams(asset, config, err) < 0 || first_picture(asset, err) < 0)
@@ -344,6 +374,6 @@ void asset_free(struct asset *asset)
     avcodec_free_context(&asset->video_decoder);
     avcodec_free_context(&asset->audio_decoder);
     sound_clear(&asset->sound);
-    asset_close_container(asset);
+    close_container(asset);
     free(asset);
 }

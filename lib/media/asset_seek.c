@@ -14,6 +14,9 @@
  * sound decoders room to settle (Opus wants 80 ms, RFC 7845 4.6). */
 static const int64_t EARLIER_US[] = { 100000, 2000000, 12000000, 30000000 };
 
+/* Pictures so long before the moment are decoded only as references. */
+#define HURRY_US INT64_C(300000)
+
 /* Ahead by no more than this: decoding on is cheaper than a seek. */
 #define AHEAD_US INT64_C(1000000)
 
@@ -40,7 +43,7 @@ static int jump_to(struct asset *asset, int64_t us)
 
 /* Drops video packets up to the first that decoding can begin with; true when
  * that is not later than the target. */
-static bool find_keyframe(struct asset *asset, int64_t target)
+static bool find_keyframe(struct asset *asset, const struct moment *moment)
 {
     while (asset_read_video(asset)) {
         AVPacket *packet = asset->packet;
@@ -49,15 +52,17 @@ static bool find_keyframe(struct asset *asset, int64_t target)
             continue;
         }
         const int64_t pts = packet->pts;
+        asset->video_decoder->skip_frame = AVDISCARD_DEFAULT;
         avcodec_send_packet(asset->video_decoder, packet);
         av_packet_unref(packet);
-        return pts == AV_NOPTS_VALUE || pts <= target;
+        return pts == AV_NOPTS_VALUE || asset_is_due(asset, pts, moment);
     }
     return false;
 }
 
 /* Did the jump come out at or before the moment?  1, 0, -1 stopped. */
-static int landed(struct asset *asset, int64_t target, int64_t position)
+static int landed(struct asset *asset, const struct moment *moment,
+                  int64_t position)
 {
     if (asset->video < 0) {
         asset_fill_sound(asset, position + 1);
@@ -65,44 +70,55 @@ static int landed(struct asset *asset, int64_t target, int64_t position)
     }
     asset->packet_work_us = asset_work_us(asset);
     asset->skips_damaged = true;
-    if (!find_keyframe(asset, target))
+    if (!find_keyframe(asset, moment))
         return 0;
     const int rc = asset_decode_next(asset);
-    return rc == 1 ? asset->next.pts <= target : rc;
+    return rc == 1 ? asset_is_due(asset, asset->next.pts, moment) : rc;
 }
 
-/* Back to the first packet, whatever it takes. */
+/* Is the first picture (without video: the first sound) here again? */
+static bool is_first_again(struct asset *asset, int64_t position)
+{
+    if (asset->video >= 0)
+        return asset_decode_next(asset) == 1 &&
+               asset->next.pts == asset->first_pts;
+    asset_fill_sound(asset, position + 1);
+    return asset->sound.has_position && asset->sound.start <= position;
+}
+
+/* Back to the first picture, whatever it takes. */
 static int rewind_asset(struct asset *asset, int64_t position, struct err *err)
 {
-    const int64_t start = asset->format->start_time != AV_NOPTS_VALUE
-                              ? asset->format->start_time
-                              : 0;
-    const int stream = asset->video >= 0 ? asset->video : asset->audio;
+    const AVFormatContext *format = asset->format;
+    const int64_t start =
+        format->start_time != AV_NOPTS_VALUE ? format->start_time : 0;
+    int rc = -1;
 
     asset_begin_read(asset);
-    int rc = avformat_seek_file(asset->format, -1, INT64_MIN, start, start, 0);
+    if (!(format->iformat->flags & AVFMT_NO_BYTE_SEEK))
+        rc = av_seek_frame(asset->format, -1, 0, AVSEEK_FLAG_BYTE);
     if (rc < 0)
-        rc = av_seek_frame(asset->format, stream, 0,
-                           AVSEEK_FLAG_BYTE | AVSEEK_FLAG_BACKWARD);
-    if (rc < 0)
-        return av_fail(err, rc, "give a seekable file", "asset %s: cannot seek",
-                       asset->path);
-    reset(asset, position);
+        rc = avformat_seek_file(asset->format, -1, INT64_MIN, start, start, 0);
     asset->skips_damaged = false;
-    return 0;
+    reset(asset, position);
+    if (rc >= 0 && is_first_again(asset, position))
+        return 0;
+    reset(asset, position);
+    return asset_reopen(asset, err);
 }
 
 /* Decoding on from here comes to the target, and soon. */
-static bool is_just_ahead(const struct asset *asset, int64_t target)
+static bool is_just_ahead(const struct asset *asset,
+                          const struct moment *moment)
 {
     const struct asset_picture *at =
         asset->now.number >= 0 ? &asset->now : &asset->next;
 
     if (asset->video < 0 || at->number < 0)
         return false;
-    if (at->pts > target && at->number > 0)
+    if (at->number > 0 && !asset_is_due(asset, at->pts, moment))
         return false;
-    return target - at->pts <
+    return moment_ticks(moment, asset->base, 0) - (at->pts - asset->first_pts) <
            av_rescale_q(AHEAD_US, AV_TIME_BASE_Q, asset->base);
 }
 
@@ -111,31 +127,52 @@ static bool is_at_start(const struct asset *asset)
     return asset->video >= 0 ? asset->pictures <= 1 : asset->sound.wanted == 0;
 }
 
+/* One aim at the moment: 1, 0 (came out too late), -1 stopped. */
+static int aim(struct asset *asset, const struct moment *moment,
+               int64_t earlier_us, bool may_hurry)
+{
+    const AVRational sample = { 1, asset->house.sample_rate };
+    const int64_t position = moment_ticks(moment, sample, 0);
+    const int64_t target =
+        asset->first_pts + moment_ticks(moment, asset->base, 0);
+    const int64_t us = av_rescale_q(target, asset->base, AV_TIME_BASE_Q);
+
+    if (jump_to(asset, us - earlier_us) < 0)
+        return 0;
+    reset(asset, position);
+    if (may_hurry && asset->video >= 0)
+        asset->hurry_until =
+            target - av_rescale_q(HURRY_US, AV_TIME_BASE_Q, asset->base);
+    const int rc = landed(asset, moment, position);
+    if (rc != 1 || asset->video < 0)
+        return rc;
+    if (asset_show(asset, moment) == ASSET_STOPPED)
+        return -1;
+    /* What was left out might have been the picture on screen. */
+    if (may_hurry && asset->now.pts < asset->hurried_past)
+        return aim(asset, moment, earlier_us, false);
+    asset->hurry_until = INT64_MIN;
+    return 1;
+}
+
 int asset_seek(struct asset *asset, const struct moment *moment,
                struct err *err)
 {
     const AVRational sample = { 1, asset->house.sample_rate };
     const int64_t position = moment_ticks(moment, sample, 0);
-    const int64_t target =
-        asset->first_pts +
-        moment_ticks(moment, asset->base,
-                     moment_tolerance_us(asset->house.rate, asset->rate));
+    const AVRational micro = { 1, 1000000 };
 
-    if (is_just_ahead(asset, target) || !asset->is_seekable ||
+    if (is_just_ahead(asset, moment) || !asset->is_seekable ||
         (position == 0 && is_at_start(asset))) {
         if (position > asset->sound.wanted)
             asset->sound.wanted = position;
         return 0;
     }
-    const int64_t us = av_rescale_q(target, asset->base, AV_TIME_BASE_Q);
-    const int64_t first_us =
-        av_rescale_q(asset->first_pts, asset->base, AV_TIME_BASE_Q);
     const size_t tries = sizeof(EARLIER_US) / sizeof(EARLIER_US[0]);
-    for (size_t i = 0; i < tries && us - EARLIER_US[i] > first_us; i++) {
-        if (jump_to(asset, us - EARLIER_US[i]) < 0)
+    for (size_t i = 0; i < tries; i++) {
+        if (moment_ticks(moment, micro, -EARLIER_US[i]) <= 0)
             break;
-        reset(asset, position);
-        const int rc = landed(asset, target, position);
+        const int rc = aim(asset, moment, EARLIER_US[i], true);
         if (rc < 0)
             return err_set(err, ERR_STATE, "asset %s: stopped", asset->path);
         if (rc == 1)

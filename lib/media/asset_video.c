@@ -23,6 +23,7 @@ void asset_video_reset(struct asset *asset)
     asset->is_video_end = false;
     asset->is_draining = false;
     asset->drain_errors = 0;
+    asset->hurry_until = asset->hurried_past = INT64_MIN;
 }
 
 static uint32_t turn_of(const struct asset *asset, const AVFrame *frame)
@@ -85,6 +86,9 @@ static void finish_next(struct asset *asset, int64_t former_pts,
             former_pts == AV_NOPTS_VALUE ? 0 : former_pts + former_duration;
     if (former_pts != AV_NOPTS_VALUE && next->pts < former_pts)
         next->pts = former_pts;
+    next->grid = asset->has_first ? moment_grid(next->pts - asset->first_pts,
+                                                asset->base, asset->rate)
+                                  : 0;
     next->duration = duration_of(asset, frame);
     next->number = asset->pictures++;
     next->work_us = asset->packet_work_us;
@@ -94,6 +98,18 @@ static void finish_next(struct asset *asset, int64_t former_pts,
     if (frame->flags & AV_FRAME_FLAG_CORRUPT || frame->decode_error_flags)
         asset->damaged++;
     asset->has_next = true;
+}
+
+/* On the way to a moment, pictures that no other refers to are left out. */
+static void hurry(struct asset *asset, const AVPacket *packet)
+{
+    const bool may_skip =
+        packet->pts != AV_NOPTS_VALUE && packet->pts < asset->hurry_until;
+
+    asset->video_decoder->skip_frame =
+        may_skip ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
+    if (may_skip && packet->pts > asset->hurried_past)
+        asset->hurried_past = packet->pts;
 }
 
 /* A packet (or at the end none) into the decoder: 0, -1 stopped. */
@@ -107,6 +123,8 @@ static int feed(struct asset *asset)
         return -1;
     asset->packet_work_us = asset_work_us(asset);
     const bool has_packet = asset_read_video(asset) == 1;
+    if (has_packet)
+        hurry(asset, packet);
     const int rc =
         avcodec_send_packet(asset->video_decoder, has_packet ? packet : NULL);
     if (has_packet)
@@ -182,6 +200,17 @@ static void advance(struct asset *asset, bool was_shown)
     }
 }
 
+bool asset_is_due(const struct asset *asset, int64_t pts,
+                  const struct moment *moment)
+{
+    const int64_t ticks = pts - asset->first_pts;
+    const int64_t grid = moment_grid(ticks, asset->base, asset->rate);
+
+    if (grid >= 0)
+        return grid <= moment_ticks(moment, av_inv_q(asset->rate), 0);
+    return ticks <= moment_ticks(moment, asset->base, 0);
+}
+
 static enum asset_result is_over(const struct asset *asset,
                                  const struct moment *moment)
 {
@@ -196,23 +225,26 @@ enum asset_result asset_show(struct asset *asset, const struct moment *moment)
                                     house_max_samples(&asset->house));
         return is_over(asset, moment);
     }
-    const int64_t tolerance =
-        moment_tolerance_us(asset->house.rate, asset->rate);
-    const int64_t latest =
-        asset->first_pts + moment_ticks(moment, asset->base, tolerance);
     bool was_shown = true;
     for (;;) {
         if (!asset->has_next && !asset->is_video_end &&
             asset_decode_next(asset) < 0)
             return ASSET_STOPPED;
         /* Before the first picture there is the first. */
-        if (!asset->has_next ||
-            (asset->now.number >= 0 && asset->next.pts > latest))
+        if (!asset->has_next || (asset->now.number >= 0 &&
+                                 !asset_is_due(asset, asset->next.pts, moment)))
             break;
         advance(asset, was_shown);
         was_shown = false;
     }
     return is_over(asset, moment);
+}
+
+static bool has_usual_duration(const struct asset *asset,
+                               const struct asset_picture *picture)
+{
+    const int64_t off = picture->duration - usual_duration(asset);
+    return off >= -1 && off <= 1;
 }
 
 int64_t asset_frames(const struct asset *asset, struct rational in)
@@ -229,10 +261,11 @@ int64_t asset_frames(const struct asset *asset, struct rational in)
         const struct asset_picture *last = &asset->now;
         if (last->number < 0)
             return 0;
-        /* Containers round timestamps: a half must not become less. */
-        const int64_t fine = av_rescale_q_rnd(1, (AVRational){ 1, 1000 },
-                                              asset->base, AV_ROUND_DOWN);
-        end = last->pts + last->duration - asset->first_pts + FFMIN(fine, 2);
+        if (last->grid >= 0 && has_usual_duration(asset, last))
+            return FFMAX(moment_grid_frames(last->grid + 1, asset->rate, in,
+                                            asset->house.rate),
+                         0);
+        end = last->pts + last->duration - asset->first_pts;
     }
     const int64_t frames =
         moment_frames(end, asset->base, in, asset->house.rate);

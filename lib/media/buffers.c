@@ -131,6 +131,9 @@ void buffers_attach(struct buffers *buffers, AVCodecContext *decoder)
         return;
     decoder->opaque = buffers;
     decoder->get_buffer2 = get_buffer;
+#if FF_API_THREAD_SAFE_CALLBACKS /* later releases take it for granted */
+    AV_NOWARN_DEPRECATED(decoder->thread_safe_callbacks = 1;)
+#endif
 }
 
 uint32_t buffers_bytes(AVCodecContext *decoder)

@@ -60,20 +60,25 @@ int64_t moment_scale(struct rational in, AVRational per_second)
                               den * 2);
 }
 
-static int64_t eighth_us(AVRational rate)
+int64_t moment_grid(int64_t ticks, AVRational base, AVRational rate)
 {
-    return rate.num > 0 && rate.den > 0
-               ? (int64_t)MICRO * rate.den / (8 * (int64_t)rate.num)
-               : 1000;
+    if (ticks < 0 || rate.num <= 0 || rate.den <= 0)
+        return -1;
+    /* n = ticks * base * rate, and the distance of n / rate in ticks */
+    const __int128 num = (__int128)ticks * base.num * rate.num;
+    const __int128 den = (__int128)base.den * rate.den;
+    const __int128 n = floor_div(num * 2 + den, den * 2);
+    const __int128 off = n * den - num;
+    const __int128 tick = (__int128)base.num * rate.num;
+
+    /* A grid finer than the ticks says nothing. */
+    if (tick * 4 > den || off > tick || -off > tick)
+        return -1;
+    return (int64_t)n;
 }
 
-int64_t moment_tolerance_us(AVRational house_rate, AVRational asset_rate)
+int64_t moment_grid_frames(int64_t n, AVRational rate, struct rational in,
+                           AVRational house_rate)
 {
-    int64_t tolerance = 1000;
-
-    if (eighth_us(house_rate) < tolerance)
-        tolerance = eighth_us(house_rate);
-    if (eighth_us(asset_rate) < tolerance)
-        tolerance = eighth_us(asset_rate);
-    return tolerance;
+    return moment_frames(n, av_inv_q(rate), in, house_rate);
 }

@@ -42,10 +42,15 @@ int64_t moment_frames(int64_t ticks, AVRational base, struct rational in,
 int64_t moment_scale(struct rational in, AVRational per_second);
 
 /*
- * How late a picture's timestamp may be and still count as on screen: what
- * containers lose by rounding (Matroska: half a millisecond at both ends), but
- * never more than an eighth of a frame of either side.
+ * Containers round timestamps (Matroska to milliseconds), which would show a
+ * picture of a steady rate one frame late here and there.  So a timestamp that
+ * lies within one tick of a place n / rate of that rate's grid is taken to be
+ * there: n, else -1.  `ticks` counts from the first picture.
  */
-int64_t moment_tolerance_us(AVRational house_rate, AVRational asset_rate);
+int64_t moment_grid(int64_t ticks, AVRational base, AVRational rate);
+
+/* As moment_frames() for the exact time n / rate. */
+int64_t moment_grid_frames(int64_t n, AVRational rate, struct rational in,
+                           AVRational house_rate);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include <string.h>
 #include <libavutil/imgutils.h>
+#include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 
 #include "media/av.h"
@@ -239,6 +240,30 @@ static AVFrame *picture_memory(int width, int height, int pixel_format)
     return frame;
 }
 
+/* The range must be known before swscale chooses its functions. */
+static struct SwsContext *make_sws(const struct picture_format *format,
+                                   int width, int height)
+{
+    struct SwsContext *sws = sws_alloc_context();
+
+    if (sws == NULL)
+        return NULL;
+    av_opt_set_int(sws, "srcw", format->width, 0);
+    av_opt_set_int(sws, "srch", format->height, 0);
+    av_opt_set_int(sws, "src_format", format->pixel_format, 0);
+    av_opt_set_int(sws, "src_range", format->is_full, 0);
+    av_opt_set_int(sws, "dstw", width, 0);
+    av_opt_set_int(sws, "dsth", height, 0);
+    av_opt_set_int(sws, "dst_format", AV_PIX_FMT_YUV420P, 0);
+    av_opt_set_int(sws, "dst_range", 0, 0);
+    av_opt_set_int(sws, "sws_flags", SWS_BICUBIC | SWS_ACCURATE_RND, 0);
+    if (sws_init_context(sws, NULL, NULL) < 0) {
+        sws_freeContext(sws);
+        return NULL;
+    }
+    return sws;
+}
+
 static int remake(struct scaler *scaler, const struct picture_format *format,
                   struct err *err)
 {
@@ -259,9 +284,7 @@ static int remake(struct scaler *scaler, const struct picture_format *format,
     if ((is_weave && !scaler->field) || (format->turn && !scaler->turned))
         return err_set(err, ERR_SYSTEM, "no memory for a picture");
 
-    scaler->sws = sws_getContext(
-        format->width, format->height, format->pixel_format, width, height,
-        AV_PIX_FMT_YUV420P, SWS_BICUBIC | SWS_ACCURATE_RND, NULL, NULL, NULL);
+    scaler->sws = make_sws(format, width, height);
     if (scaler->sws == NULL) {
         const char *name = av_get_pix_fmt_name(format->pixel_format);
         return err_set(err, ERR_INPUT,

@@ -14,7 +14,8 @@
 
 #include "plan/rational.h"
 
-#define FRAMES_MAX    INT64_C(100000000000)
+/* At the lowest rate, 1 fps, as long as RATIONAL_SECONDS_MAX. */
+#define FRAMES_MAX    RATIONAL_SECONDS_MAX
 #define TIME_TEXT_MAX 64
 
 static enum rational_result parse_frames(struct plan_time *time,
@@ -130,20 +131,8 @@ int plan_time_seconds(const struct plan_time *time, const struct house *house,
         *seconds = time->seconds;
         return 0;
     }
-    /* At most 1e11 frames at 1 fps or more: above what rational_make()
-     * allows, so it is reduced here by hand. */
-    int64_t num, den;
-    const __int128 product = (__int128)time->frames * house->rate.den;
-    if (product > INT64_MAX)
-        return -1;
-    num = (int64_t)product;
-    den = house->rate.num;
-    int64_t a = num, b = den;
-    while (b != 0) {
-        const int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    *seconds = (struct rational){ num / (a ? a : 1), den / (a ? a : 1) };
-    return 0;
+    return rational_make(seconds, (__int128)time->frames * house->rate.den,
+                         house->rate.num) == RATIONAL_OK
+               ? 0
+               : -1;
 }

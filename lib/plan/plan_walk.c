@@ -16,8 +16,9 @@
 #include "plan/rational.h"
 
 /* Bounds that keep every product below within 127 bits. */
-#define SUM_DEN_MAX   ((__int128)1 << 90)
+#define SUM_DEN_MAX   ((__int128)1 << 86)
 #define SUM_WHOLE_MAX (INT64_MAX / 4)
+#define SUM_TIMES_MAX (INT64_C(1) << 40)
 #define SEEK_PASSES   (INT64_C(1) << 20)
 
 static __int128 gcd128(__int128 a, __int128 b)
@@ -55,12 +56,11 @@ static int sum_add(struct plan_sum *sum, struct rational r)
     return 0;
 }
 
-/* times <= 2^36 */
 static int sum_multiply(struct plan_sum *sum, int64_t times)
 {
     const __int128 whole = (__int128)sum->whole * times;
 
-    if (whole > SUM_WHOLE_MAX)
+    if (times > SUM_TIMES_MAX || whole > SUM_WHOLE_MAX)
         return -1;
     sum->whole = (int64_t)whole;
     sum->num *= times;
@@ -70,7 +70,7 @@ static int sum_multiply(struct plan_sum *sum, int64_t times)
 
 /*
  * Nearest frame, halves up.  The whole seconds are divided first, so that only
- * their remainder meets the denominator: 2^31 * 2^90 * 4 still fits.
+ * their remainder meets the denominator: 2^31 * 2^86 * 4 still fits.
  */
 static int64_t sum_frames(const struct plan_sum *sum, AVRational rate)
 {
@@ -134,23 +134,36 @@ static void yield_gap(struct plan_walk *walk, int64_t until,
     walk->end_frame = until;
 }
 
-/* Where a segment with its own start stands; true: a gap comes first. */
-static bool take_start(struct plan_walk *walk, const struct plan_segment *from,
-                       struct segment *segment)
+static int check_reach(const struct plan_walk *walk, int64_t frame,
+                       struct err *err)
+{
+    if (frame <= SEGMENT_FRAMES_MAX)
+        return 0;
+    return err_set(
+        err, ERR_INPUT,
+        "segments[%d]: reaches behind frame %lld; nothing may lie that far ahead",
+        walk->next, (long long)SEGMENT_FRAMES_MAX);
+}
+
+/* Where a segment with its own start stands; 1: a gap comes first. */
+static int take_start(struct plan_walk *walk, const struct plan_segment *from,
+                      struct segment *segment, struct err *err)
 {
     const struct plan_sum sum =
         sum_from_us(from->start_us - walk->plan->start_us);
     const int64_t first = sum_frames(&sum, walk->house.rate);
 
+    if (check_reach(walk, first, err) < 0)
+        return -1;
     if (!walk->is_open && first > walk->end_frame) {
         yield_gap(walk, first, segment);
-        return true;
+        return 1;
     }
     walk->is_open = false;
     walk->base_frame = 0;
     walk->sum = sum;
     walk->end_frame = first;
-    return false;
+    return 0;
 }
 
 static int fill_segment(struct plan_walk *walk, const struct plan_segment *from,
@@ -183,12 +196,7 @@ static int fill_segment(struct plan_walk *walk, const struct plan_segment *from,
     segment->has_frames = true;
     segment->frames = sum_frames(&walk->sum, rate) - before;
     walk->end_frame = segment->first + segment->frames;
-    if (walk->end_frame > SEGMENT_FRAMES_MAX)
-        return err_set(
-            err, ERR_INPUT,
-            "segments[%d]: ends behind frame %lld; nothing may lie that far ahead",
-            walk->next, (long long)SEGMENT_FRAMES_MAX);
-    return 0;
+    return check_reach(walk, walk->end_frame, err);
 }
 
 /* Is there a segment to come?  Goes around where the plan loops. */
@@ -216,8 +224,9 @@ int plan_walk_next(struct plan_walk *walk, struct segment *segment, int *index,
     if (!has_next(walk))
         return 0;
     const struct plan_segment *from = &walk->plan->segment[walk->next];
-    if (from->has_start && take_start(walk, from, segment))
-        return 1;
+    const int gap = from->has_start ? take_start(walk, from, segment, err) : 0;
+    if (gap != 0)
+        return gap;
     if (fill_segment(walk, from, segment, err) < 0)
         return -1;
     if (index != NULL)
@@ -251,25 +260,37 @@ static bool pass_length(const struct plan_walk *walk, struct plan_sum *sum)
 }
 
 /*
- * Skips most of the passes before `frame`: a million passes are counted in
- * frames and rounded up, so that it is never one too many.
+ * Skips the passes before `frame`: a million passes are counted in frames and
+ * rounded up, so it is never one too many, and again for what is left.
  */
-static void skip_passes(struct plan_walk *walk, int64_t frame)
+static int skip_passes(struct plan_walk *walk, int64_t frame, struct err *err)
 {
     struct plan_sum pass, many;
+    int64_t passes = 0;
 
-    if (!walk->plan->is_loop || frame <= 0 || !pass_length(walk, &pass))
-        return;
+    if (!walk->plan->is_loop || !pass_length(walk, &pass))
+        return 0;
     many = pass;
     if (sum_multiply(&many, SEEK_PASSES) < 0)
-        return;
+        return 0; /* so long that few will do */
     const int64_t frames = sum_frames(&many, walk->house.rate) + 1;
-    const int64_t passes = (int64_t)((__int128)frame * SEEK_PASSES / frames);
-    if (passes > (INT64_C(1) << 36) || sum_multiply(&pass, passes) < 0)
-        return;
-    walk->pass = passes;
-    walk->sum = pass;
-    walk->end_frame = sum_frames(&pass, walk->house.rate);
+    if (frames <= SEEK_PASSES / 2)
+        return err_set(
+            err, ERR_INPUT,
+            "loop: the segments together are shorter than a frame; give longer durations");
+    for (;;) {
+        const int64_t more = (int64_t)((__int128)(frame - walk->end_frame) *
+                                       SEEK_PASSES / frames);
+        struct plan_sum sum = pass;
+        if (more <= 0)
+            return 0;
+        if (sum_multiply(&sum, passes + more) < 0)
+            return check_reach(walk, INT64_MAX, err);
+        passes += more;
+        walk->pass = passes;
+        walk->sum = sum;
+        walk->end_frame = sum_frames(&sum, walk->house.rate);
+    }
 }
 
 int plan_walk_seek(struct plan_walk *walk, int64_t frame, struct err *err)
@@ -278,7 +299,8 @@ int plan_walk_seek(struct plan_walk *walk, int64_t frame, struct err *err)
     struct plan_walk ahead;
     int rc;
 
-    skip_passes(walk, frame);
+    if (check_reach(walk, frame, err) < 0 || skip_passes(walk, frame, err) < 0)
+        return -1;
     for (;;) {
         ahead = *walk;
         rc = plan_walk_next(&ahead, &segment, NULL, err);

@@ -38,8 +38,8 @@ static int open_all(struct rpc_server *server, struct err *err)
     server->timer_fd =
         timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    server->callbacks = conn_callbacks();
-    server->h2_options = conn_options();
+    server->callbacks = session_callbacks();
+    server->h2_options = session_options();
     if (server->epoll_fd < 0)
         return err_errno(err, ERR_SYSTEM, "gRPC server: epoll");
     if (server->callbacks == NULL || server->h2_options == NULL)

@@ -1,6 +1,7 @@
 /*
- * server_impl: what server.c (listen, route, shut down), conn.c (one
- * connection) and call.c (one call) share.  Nobody else includes it.
+ * server_impl: what server.c (listen, route, shut down), conn.c and session.c
+ * (one connection), call.c and answer.c (one call) share.  Of others only
+ * reflection.c includes it, for the table of methods.
  *
  *     server --> conn --> call        lists; a call is freed when its stream
  *                                     closes, a connection at the end of the
@@ -9,6 +10,8 @@
 #ifndef RV_RPC_SERVER_IMPL_H
 #define RV_RPC_SERVER_IMPL_H
 
+#include <string.h>
+
 #include <bsd/sys/queue.h>
 
 #include "rpc/address.h"
@@ -16,6 +19,13 @@
 #include "rpc/server.h"
 #include "rpc/timers.h"
 #include "rpc/wire.h"
+
+/* clang-format off */
+/* A header for nghttp2, which copies both strings. */
+#define NV(n, v)                                                              \
+    ((nghttp2_nv){ (uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v),      \
+                   strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE })
+/* clang-format on */
 
 /* What an epoll event belongs to; first member of its owner. */
 enum source { SOURCE_LISTENER, SOURCE_CONN, SOURCE_TIMER, SOURCE_WAKE };
@@ -107,9 +117,12 @@ struct rpc_server {
     struct rpc_server_stats stats;
 };
 
+/* session.c */
+#define CONN_BUDGET 2000
+nghttp2_session_callbacks *session_callbacks(void);
+nghttp2_option *session_options(void);
+
 /* conn.c */
-nghttp2_session_callbacks *conn_callbacks(void);
-nghttp2_option *conn_options(void);
 void conn_accept(struct rpc_server *server, struct listener *listener);
 void conn_ready(struct conn *conn, uint32_t events);
 void conn_mark_dirty(struct conn *conn);
@@ -127,5 +140,9 @@ void call_receive(struct rpc_call *call, const uint8_t *data, size_t size);
 void call_half_end(struct rpc_call *call);
 void call_close(struct rpc_call *call); /* on_done, then freed */
 void call_drain(struct rpc_call *call); /* ends a stream at shutdown */
+
+/* call.c, for answer.c: when the call's timer fires; INT64_MAX stops it */
+void call_set_timer(struct rpc_call *call, int64_t due_ms);
+int64_t call_stall_due(const struct rpc_call *call);
 
 #endif

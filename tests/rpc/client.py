@@ -84,6 +84,11 @@ def unary(channel):
         error = fails(code, lambda: echo(pb.EchoRequest(text=text, fail_kind=kind),
                                          timeout=PATIENCE))
         assert error.details() == text, error.details()
+    # an answer from outside of a round wakes the server, which else waits 2 s
+    for _ in range(5):
+        begin = time.monotonic()
+        echo(pb.EchoRequest(wait_ms=5), timeout=PATIENCE)
+        assert time.monotonic() - begin < 1
     other = method(channel, "/retrovue.test.Echo/Nope", pb.EchoRequest, pb.EchoResponse)
     fails(Code.UNIMPLEMENTED, lambda: other(pb.EchoRequest(), timeout=PATIENCE),
           "no such method")
@@ -100,7 +105,7 @@ def many(channel):
     after = stats()
     assert after.done - before.done == 2000, (before, after)
     assert after.held == 0
-    assert after.rss_kb < before.rss_kb + 4096 or os.environ.get("RV_SANITIZED"), after
+    assert after.rss_kb < before.rss_kb + 4096 or os.environ.get("RV_NO_RSS"), after
 
 
 def gone(channel):
@@ -163,7 +168,7 @@ def gzip(channel):
     fails(Code.UNIMPLEMENTED,
           lambda: echo(pb.EchoRequest(data=b"x" * 5000), timeout=PATIENCE,
                        compression=grpc.Compression.Deflate), "identity and gzip")
-    assert stats_of(channel)().rss_kb < 60000 or os.environ.get("RV_SANITIZED")
+    assert stats_of(channel)().rss_kb < 60000 or os.environ.get("RV_NO_RSS")
 
 
 def stream(channel):

@@ -309,7 +309,7 @@ static int serve(struct echo *echo, struct err *err)
         const int next = answer_held(echo);
         struct pollfd p = { .fd = rpc_server_fd(echo->server),
                             .events = POLLIN };
-        poll(&p, 1, next >= 0 && next < 100 ? next : 100);
+        poll(&p, 1, next >= 0 && next < 2000 ? next : 2000);
         if (cli_stopping() && !is_ending) {
             is_ending = true;
             rpc_server_shutdown(echo->server, 2000);

@@ -1,0 +1,777 @@
+/* timeline: see timeline.h.  Pure, so that tests can look at every answer. */
+#include "timeline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bsd/string.h>
+
+/* Zero-length segments that a walk may yield in a row before it is taken for
+ * a plan of nothing. */
+#define EMPTY_MAX 256
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+int64_t laid_end(const struct laid *laid)
+{
+    if (!laid->has_first || !laid->has_frames)
+        return laid->until;
+    return min64(laid->first + laid->frames, laid->until);
+}
+
+static bool is_slate(const struct laid *laid)
+{
+    return laid->segment.type == SEGMENT_SLATE;
+}
+
+/* --- laying --------------------------------------------------------------- */
+
+void timeline_start(struct timeline *timeline, const struct plan *plan,
+                    const struct house *house, int64_t base)
+{
+    memset(timeline, 0, sizeof(*timeline));
+    timeline->house = *house;
+    timeline->second = house_frame_at_us(house, 1000000);
+    timeline->base = base;
+    timeline->next_id = 1;
+    plan_walk_start(&timeline->walk, plan, house);
+}
+
+/* What is known of one segment may give the next one's place. */
+static void resolve(struct timeline *timeline)
+{
+    for (int i = 0; i < timeline->count; i++) {
+        struct laid *laid = &timeline->laid[i];
+        struct laid *before = i > 0 ? laid - 1 : NULL;
+
+        if (laid->segment.has_first) {
+            laid->has_first = true;
+            laid->first = timeline->base + laid->segment.first;
+            if (before != NULL)
+                before->until = min64(before->until, laid->first);
+        } else if (!laid->has_first && before != NULL && before->has_first &&
+                   laid_end(before) != FRAME_NEVER) {
+            laid->has_first = true;
+            laid->first = laid_end(before);
+        }
+    }
+}
+
+/* Where a segment begins whose place the walk does not know: behind. */
+static void lay_one(struct timeline *timeline, const struct segment *segment,
+                    int index)
+{
+    struct laid *laid = &timeline->laid[timeline->count++];
+
+    memset(laid, 0, sizeof(*laid));
+    laid->id = timeline->next_id++;
+    laid->segment = *segment;
+    laid->index = index;
+    laid->has_frames = segment->has_frames;
+    laid->frames = segment->frames;
+    laid->until = FRAME_NEVER;
+    if (timeline->count == 1 && !segment->has_first) {
+        laid->has_first = true;
+        laid->first = timeline->base;
+    }
+}
+
+static void drop_past(struct timeline *timeline, int64_t floor)
+{
+    int past = 0;
+
+    /* The last one stays: what is laid next finds its place by it. */
+    while (past < timeline->count - 1 &&
+           laid_end(&timeline->laid[past]) <= floor &&
+           timeline->laid[past + 1].has_first)
+        past++;
+    timeline->count -= past;
+    memmove(timeline->laid, timeline->laid + past,
+            (size_t)timeline->count * sizeof(timeline->laid[0]));
+    past = 0;
+    while (past < timeline->cuts && laid_end(&timeline->cut[past]) <= floor)
+        past++;
+    timeline->cuts -= past;
+    memmove(timeline->cut, timeline->cut + past,
+            (size_t)timeline->cuts * sizeof(timeline->cut[0]));
+}
+
+static bool is_covered(const struct timeline *timeline, int64_t horizon)
+{
+    if (timeline->count == 0)
+        return false;
+    const struct laid *last = &timeline->laid[timeline->count - 1];
+    if (timeline->count >= TIMELINE_LAID)
+        return true;
+    if (!last->has_first) /* behind one of unknown length */
+        return true;
+    return laid_end(last) != FRAME_NEVER && laid_end(last) > horizon;
+}
+
+int timeline_lay(struct timeline *timeline, int64_t floor, int64_t horizon,
+                 struct err *err)
+{
+    struct segment segment;
+    int index, empty = 0;
+
+    resolve(timeline);
+    drop_past(timeline, floor);
+    while (!timeline->is_over && !is_covered(timeline, horizon)) {
+        const int rc =
+            plan_walk_next(&timeline->walk, &segment, &index, err);
+        if (rc < 0)
+            return -1;
+        if (rc == 0) {
+            timeline->is_over = true;
+            break;
+        }
+        if (segment.has_frames && segment.frames == 0) {
+            timeline->is_over = ++empty > EMPTY_MAX;
+            continue;
+        }
+        lay_one(timeline, &segment, index);
+        resolve(timeline);
+        drop_past(timeline, floor);
+    }
+    return 0;
+}
+
+/* --- looking -------------------------------------------------------------- */
+
+struct laid *timeline_find(struct timeline *timeline, uint32_t id)
+{
+    for (int i = 0; i < timeline->count; i++) {
+        if (timeline->laid[i].id == id)
+            return &timeline->laid[i];
+    }
+    for (int i = 0; i < timeline->cuts; i++) {
+        if (timeline->cut[i].id == id)
+            return &timeline->cut[i];
+    }
+    return NULL;
+}
+
+/* Where a cut ends: at its last frame, or where the next one begins. */
+static int64_t cut_end(const struct timeline *timeline, int i)
+{
+    const int64_t end = laid_end(&timeline->cut[i]);
+
+    return i + 1 < timeline->cuts ? min64(end, timeline->cut[i + 1].first)
+                                  : end;
+}
+
+/* The first frame at or after `frame` that no cut hides; FRAME_NEVER if the
+ * end of the cut is not known. */
+static int64_t not_hidden(const struct timeline *timeline, int64_t frame)
+{
+    for (int i = 0; i < timeline->cuts; i++) {
+        if (frame >= timeline->cut[i].first)
+            frame = max64(frame, cut_end(timeline, i));
+    }
+    return frame;
+}
+
+/* The first cut that begins after `frame`. */
+static int64_t next_cut(const struct timeline *timeline, int64_t frame)
+{
+    for (int i = 0; i < timeline->cuts; i++) {
+        if (timeline->cut[i].first > frame)
+            return timeline->cut[i].first;
+    }
+    return FRAME_NEVER;
+}
+
+struct laid *timeline_plan_at(struct timeline *timeline, int64_t frame)
+{
+    for (int i = 0; i < timeline->count; i++) {
+        struct laid *laid = &timeline->laid[i];
+        if (laid->has_first && frame >= laid->first && frame < laid_end(laid))
+            return laid;
+    }
+    return NULL;
+}
+
+struct laid *timeline_at(struct timeline *timeline, int64_t frame)
+{
+    for (int i = timeline->cuts - 1; i >= 0; i--) {
+        if (frame >= timeline->cut[i].first && frame < cut_end(timeline, i))
+            return &timeline->cut[i];
+    }
+    return timeline_plan_at(timeline, frame);
+}
+
+/* --- wanting decoders ----------------------------------------------------- */
+
+static bool has_stretch(const struct laid *laid, int64_t from, int64_t to)
+{
+    if (laid->pending != 0 && laid->pending_from >= from &&
+        laid->pending_from < to)
+        return true;
+    for (int i = 0; i < laid->count; i++) {
+        if (laid->stretch[i].from >= from && laid->stretch[i].from < to)
+            return true;
+    }
+    return false;
+}
+
+static void add_stretch(struct laid *laid, uint32_t pool, int64_t from,
+                        const char *why)
+{
+    /* What begins at or after this one is not wanted any more. */
+    while (laid->count > 0 && laid->stretch[laid->count - 1].from >= from)
+        laid->count--;
+    if (laid->count == LAID_STRETCHES) {
+        laid->count--;
+        memmove(laid->stretch, laid->stretch + 1,
+                (size_t)laid->count * sizeof(laid->stretch[0]));
+    }
+    struct stretch *stretch = &laid->stretch[laid->count++];
+    stretch->pool = pool;
+    stretch->from = from;
+    stretch->is_short = false;
+    strlcpy(stretch->why, why, sizeof(stretch->why));
+}
+
+static bool ends_in_slate(const struct laid *laid)
+{
+    return laid->count > 0 && laid->stretch[laid->count - 1].pool == 0;
+}
+
+struct wanting {
+    struct timeline *timeline;
+    int64_t position, horizon, now_us;
+    struct want *wants;
+    int count, max;
+};
+
+static void want(struct wanting *wanting, struct laid *laid, int64_t from)
+{
+    if (is_slate(laid)) {
+        add_stretch(laid, 0, from, "slate in the plan");
+        return;
+    }
+    if (wanting->count == wanting->max || laid->pending != 0)
+        return;
+    struct want *one = &wanting->wants[wanting->count++];
+    one->laid = laid->id;
+    one->from = from;
+    one->at = laid->has_first ? laid->first + from : FRAME_NEVER;
+}
+
+/* A decoder died: when, and from which frame on, is it tried again? */
+static void want_retry(struct wanting *wanting, struct laid *laid)
+{
+    int64_t from = laid->retry_from;
+
+    if (!laid->is_retrying || laid->pending != 0 ||
+        wanting->now_us < laid->retry_at_us)
+        return;
+    if (laid->has_first) {
+        /* Behind slate it comes in where it can; else exactly there. */
+        const int64_t margin = ends_in_slate(laid) ? wanting->timeline->second
+                                                   : 0;
+        from = max64(from, wanting->position + margin - laid->first);
+    }
+    if (laid->has_first && laid->first + from >= laid_end(laid)) {
+        laid->is_retrying = false;
+        return;
+    }
+    want(wanting, laid, from);
+}
+
+/* Each stretch of the segment that is to be seen needs a decoder. */
+static void want_visible(struct wanting *wanting, struct laid *laid)
+{
+    const struct timeline *timeline = wanting->timeline;
+    int64_t frame = max64(laid->first, 0);
+
+    for (int rounds = 0; rounds <= TIMELINE_CUTS; rounds++) {
+        frame = not_hidden(timeline, frame);
+        if (frame >= wanting->horizon || frame >= laid_end(laid))
+            return;
+        const int64_t to = min64(laid_end(laid), next_cut(timeline, frame));
+        /* What began before the channel's first frame runs into it. */
+        const int64_t from = frame == 0 ? INT64_MIN : frame - laid->first;
+        if (to > wanting->position &&
+            !has_stretch(laid, from, to - laid->first)) {
+            /* Too late for its first frame: come in a little later. */
+            const int64_t join = frame < wanting->position
+                                     ? wanting->position + timeline->second / 3
+                                     : frame;
+            if (join < to)
+                want(wanting, laid, join - laid->first);
+        }
+        frame = to;
+    }
+}
+
+int timeline_wants(struct timeline *timeline, int64_t position,
+                   int64_t horizon, int64_t now_us, struct want *wants,
+                   int max)
+{
+    struct wanting wanting = { timeline, position, horizon, now_us,
+                               wants,    0,        max };
+
+    for (int i = 0; i < timeline->cuts; i++)
+        want_retry(&wanting, &timeline->cut[i]);
+    for (int i = 0; i < timeline->count; i++) {
+        struct laid *laid = &timeline->laid[i];
+        if (laid->is_retrying) {
+            want_retry(&wanting, laid);
+        } else if (laid->has_first) {
+            want_visible(&wanting, laid);
+        } else {
+            /* Behind one of unknown length: the next one, at once. */
+            if (not_hidden(timeline, max64(position, 0)) != FRAME_NEVER &&
+                !has_stretch(laid, 0, FRAME_NEVER))
+                want(&wanting, laid, 0);
+            break;
+        }
+    }
+    return wanting.count;
+}
+
+void timeline_shift(struct timeline *timeline, int64_t by)
+{
+    timeline->base += by;
+    for (int i = 0; i < timeline->count; i++) {
+        struct laid *laid = &timeline->laid[i];
+        if (laid->has_first)
+            laid->first += by;
+        if (laid->until != FRAME_NEVER)
+            laid->until += by;
+    }
+}
+
+/* --- events --------------------------------------------------------------- */
+
+void laid_starts(struct laid *laid, uint32_t pool, int64_t from)
+{
+    laid->pending = pool;
+    laid->pending_from = from;
+    laid->is_retrying = false;
+}
+
+void laid_opened(struct laid *laid, uint32_t pool)
+{
+    if (laid->pending != pool)
+        return;
+    laid->pending = 0;
+    add_stretch(laid, pool, laid->pending_from, "");
+}
+
+/* Tried again after 1, 2, 4, 8, 16 and then every 16 s. */
+static int64_t back_off_us(int failures)
+{
+    const int shift = failures - 1 < 4 ? failures - 1 : 4;
+
+    return (INT64_C(1) << (shift > 0 ? shift : 0)) * 1000000;
+}
+
+/* Nothing is known about how long it is: give it a second of slate. */
+static void bound(const struct timeline *timeline, struct laid *laid,
+                  int64_t next)
+{
+    if (!laid->has_frames) {
+        laid->has_frames = true;
+        laid->frames = next + timeline->second;
+    }
+}
+
+static void forget_pool(struct laid *laid, uint32_t pool)
+{
+    if (laid->pending == pool)
+        laid->pending = 0;
+    if (laid->count > 0 && laid->stretch[laid->count - 1].pool == pool)
+        laid->count--;
+}
+
+static void fails(const struct timeline *timeline, struct laid *laid,
+                  enum decoder_end end, int64_t next, const char *why,
+                  int64_t now_us)
+{
+    laid->retry_from = next;
+    laid->is_retrying = true;
+    if (end == DECODER_CRASHED && laid->failures == 1) {
+        laid->retry_at_us = now_us; /* the first time: at once */
+        return;
+    }
+    if (laid->is_preview) {
+        /* What was live ends here; the plan goes on. */
+        laid->is_retrying = false;
+        laid->has_frames = true;
+        laid->frames = next;
+        return;
+    }
+    bound(timeline, laid, next);
+    const int waits = end == DECODER_CRASHED ? laid->failures - 1
+                                             : laid->failures;
+    laid->retry_at_us = now_us + back_off_us(waits);
+    if (!ends_in_slate(laid))
+        add_stretch(laid, 0, next, why);
+}
+
+void laid_over(const struct timeline *timeline, struct laid *laid,
+               uint32_t pool, enum decoder_end end, int64_t next,
+               const char *why, int64_t now_us)
+{
+    const bool was_pending = laid->pending == pool;
+    const bool is_last =
+        laid->count > 0 && laid->stretch[laid->count - 1].pool == pool;
+    if (!was_pending && !is_last)
+        return; /* of no interest any more */
+    const int64_t from = was_pending ? laid->pending_from
+                                     : laid->stretch[laid->count - 1].from;
+    const bool is_new = next > from;
+
+    if (end == DECODER_ENDED && (is_new || from > 0)) {
+        if (!is_new)
+            forget_pool(laid, pool);
+        if (!laid->has_frames) {
+            /* Joined behind its end, which is not known: it is over here. */
+            laid->has_frames = true;
+            laid->frames = max64(next, from);
+        } else if (!is_new) { /* it was over before that frame */
+            add_stretch(laid, 0, from, "the asset ended early");
+            laid->stretch[laid->count - 1].is_short = true;
+        }
+        laid->failures = 0;
+        return;
+    }
+    laid->failures = is_new ? 1 : laid->failures + 1;
+    if (!is_new)
+        forget_pool(laid, pool);
+    fails(timeline, laid, end == DECODER_ENDED ? DECODER_FAILED : end,
+          max64(next, from), end == DECODER_ENDED ? "no picture in it" : why,
+          now_us);
+}
+
+/* --- cuts ----------------------------------------------------------------- */
+
+int timeline_cut(struct timeline *timeline, const struct laid *preview,
+                 int64_t first, struct err *err)
+{
+    int at = timeline->cuts;
+
+    /* A cut that begins later than this one is replaced by it. */
+    while (at > 0 && timeline->cut[at - 1].first >= first)
+        at--;
+    if (at == TIMELINE_CUTS)
+        return err_set(err, ERR_LIMIT,
+                       "%d previews follow each other within the ring; wait "
+                       "a little",
+                       TIMELINE_CUTS);
+    timeline->cut[at] = *preview;
+    timeline->cut[at].has_first = true;
+    timeline->cut[at].first = first;
+    timeline->cuts = at + 1;
+    return 0;
+}
+
+void timeline_uncut(struct timeline *timeline, uint32_t id)
+{
+    for (int i = 0; i < timeline->cuts; i++) {
+        if (timeline->cut[i].id == id) {
+            timeline->cuts = i;
+            return;
+        }
+    }
+}
+
+/* --- the list ------------------------------------------------------------- */
+
+struct piece {
+    const struct laid *laid;
+    const struct stretch *stretch;
+    bool has_at;
+    int64_t at, until;
+};
+
+struct pieces {
+    struct piece piece[INPUTS_MAX];
+    int count;
+};
+
+static void add_piece(struct pieces *pieces, const struct laid *laid, int i,
+                      int64_t hidden_from)
+{
+    const struct stretch *stretch = &laid->stretch[i];
+
+    if (pieces->count >= INPUTS_MAX - 2)
+        return;
+    struct piece *piece = &pieces->piece[pieces->count];
+    piece->laid = laid;
+    piece->stretch = stretch;
+    piece->has_at = laid->has_first;
+    piece->at = laid->has_first ? laid->first + stretch->from : 0;
+    piece->until = min64(laid_end(laid), hidden_from);
+    if (i + 1 < laid->count && laid->has_first)
+        piece->until =
+            min64(piece->until, laid->first + laid->stretch[i + 1].from);
+    if (!piece->has_at || piece->until > max64(piece->at, 0))
+        pieces->count++;
+}
+
+/* The plan's pieces that no cut hides, up to what is not there yet. */
+static void plan_pieces(const struct timeline *timeline, int64_t position,
+                        struct pieces *pieces)
+{
+    for (int k = 0; k < timeline->count; k++) {
+        const struct laid *laid = &timeline->laid[k];
+        /* Not there yet: the stage shall wait for it as long as it can, and
+         * would show slate if what follows were told. */
+        if (laid->count == 0 &&
+            (laid_end(laid) == FRAME_NEVER ||
+             laid_end(laid) > position + timeline->second) &&
+            not_hidden(timeline, max64(laid->first, 0)) < laid_end(laid))
+            return;
+        if (!laid->has_first) {
+            if (timeline->cuts > 0 &&
+                not_hidden(timeline, timeline->cut[0].first) == FRAME_NEVER)
+                return;
+            add_piece(pieces, laid, 0, FRAME_NEVER);
+            return; /* one of unknown place at a time */
+        }
+        for (int i = 0; i < laid->count; i++) {
+            const int64_t at = laid->first + laid->stretch[i].from;
+            if (at < 0 || not_hidden(timeline, at) == at)
+                add_piece(pieces, laid, i, next_cut(timeline, at));
+        }
+    }
+}
+
+static void cut_pieces(const struct timeline *timeline, struct pieces *pieces)
+{
+    for (int k = 0; k < timeline->cuts; k++) {
+        const struct laid *cut = &timeline->cut[k];
+        for (int i = 0; i < cut->count; i++)
+            add_piece(pieces, cut, i, cut_end(timeline, k));
+    }
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct piece *x = a, *y = b;
+
+    if (x->has_at != y->has_at)
+        return x->has_at ? -1 : 1;
+    return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static void set_slate(struct input *input, const struct laid *laid,
+                      const struct stretch *stretch)
+{
+    const bool is_planned = laid->segment.type == SEGMENT_SLATE;
+
+    input->state = is_planned || stretch->is_short ? 2 : 3;
+    input->reason = is_planned ? strcmp(laid->segment.id, "gap") == 0
+                                     ? REASON_SLATE_GAP
+                                     : REASON_SLATE_PLANNED
+                 : stretch->is_short ? REASON_SLATE_SHORT
+                                     : REASON_SLATE_MISSING;
+    strlcpy(input->why, stretch->why, sizeof(input->why));
+    strlcpy(input->segment, laid->segment.id, sizeof(input->segment));
+    strlcpy(input->asset, laid->segment.asset, sizeof(input->asset));
+}
+
+static struct input *add_input(struct inputs *inputs, const char *folder,
+                               const struct laid *laid,
+                               const struct stretch *stretch)
+{
+    struct input *input = &inputs->input[inputs->count++];
+
+    memset(input, 0, sizeof(*input));
+    if (stretch->pool == 0) {
+        set_slate(input, laid, stretch);
+        return input;
+    }
+    snprintf(input->pool, sizeof(input->pool), "%s/pool-%u", folder,
+             stretch->pool);
+    input->reason = laid->is_preview ? REASON_PREVIEW : REASON_PLAN;
+    return input;
+}
+
+static void add_from_piece(struct inputs *inputs, const char *folder,
+                           const struct piece *piece)
+{
+    struct input *input =
+        add_input(inputs, folder, piece->laid, piece->stretch);
+
+    if (piece->has_at) {
+        input->at_kind = INPUT_AT;
+        input->at = max64(piece->at, 0);
+        input->has_origin = piece->stretch->pool != 0;
+        input->origin = input->has_origin ? piece->laid->first : 0;
+    }
+    if (piece->until != FRAME_NEVER) {
+        input->has_until = true;
+        input->until = piece->until;
+    }
+}
+
+static void add_end_of_plan(const struct timeline *timeline,
+                            struct inputs *inputs)
+{
+    const struct laid *last =
+        timeline->count > 0 ? &timeline->laid[timeline->count - 1] : NULL;
+    struct input *input = &inputs->input[inputs->count++];
+
+    memset(input, 0, sizeof(*input));
+    input->state = 2;
+    input->reason = REASON_SLATE_END_OF_PLAN;
+    strlcpy(input->why, "end of plan", sizeof(input->why));
+    if (last == NULL || laid_end(last) != FRAME_NEVER) {
+        const int64_t end = last != NULL ? laid_end(last) : timeline->base;
+        input->at_kind = INPUT_AT;
+        input->at = max64(not_hidden(timeline, max64(end, 0)), 0);
+        if (input->at == FRAME_NEVER)
+            inputs->count--;
+    }
+}
+
+/* Is the plan's end behind what is listed? */
+static bool tells_end(const struct timeline *timeline, int64_t position)
+{
+    if (!timeline->is_over)
+        return false;
+    for (int i = 0; i < timeline->count; i++) {
+        const struct laid *laid = &timeline->laid[i];
+        if (laid->count == 0 && (laid_end(laid) == FRAME_NEVER ||
+                                 laid_end(laid) > position + timeline->second))
+            return false;
+    }
+    if (timeline->count == 0)
+        return true;
+    const struct laid *last = &timeline->laid[timeline->count - 1];
+    if (laid_end(last) != FRAME_NEVER)
+        return true;
+    /* Its length is open: right behind it, if it is listed and no slate. */
+    return timeline->cuts == 0 && last->count > 0 &&
+           last->stretch[last->count - 1].pool != 0;
+}
+
+int timeline_inputs(struct timeline *timeline, const char *folder,
+                    int64_t floor, int64_t position, const struct laid *now,
+                    struct inputs *inputs, struct err *err)
+{
+    struct pieces *pieces = calloc(1, sizeof(*pieces));
+
+    *inputs = INPUTS_EMPTY;
+    inputs->input = calloc(INPUTS_MAX, sizeof(inputs->input[0]));
+    if (pieces == NULL || inputs->input == NULL) {
+        free(pieces);
+        inputs_clear(inputs);
+        return err_set(err, ERR_SYSTEM, "no memory for the list of inputs");
+    }
+    resolve(timeline);
+    plan_pieces(timeline, position, pieces);
+    cut_pieces(timeline, pieces);
+    qsort(pieces->piece, (size_t)pieces->count, sizeof(pieces->piece[0]),
+          by_place);
+    for (int i = 0; i < pieces->count; i++) {
+        const struct piece *piece = &pieces->piece[i];
+        if (piece->has_at && piece->until <= floor)
+            continue;
+        if (now != NULL && (!piece->has_at || piece->at > position))
+            continue;
+        add_from_piece(inputs, folder, piece);
+    }
+    free(pieces);
+    if (now != NULL) {
+        if (now->count > 0)
+            add_input(inputs, folder, now, &now->stretch[0])->at_kind =
+                INPUT_NOW;
+    } else if (tells_end(timeline, position)) {
+        add_end_of_plan(timeline, inputs);
+    }
+    return 0;
+}
+
+bool timeline_uses(const struct timeline *timeline, uint32_t pool,
+                   int64_t position)
+{
+    struct pieces *pieces = calloc(1, sizeof(*pieces));
+    bool used = false;
+
+    if (pieces == NULL)
+        return true;
+    plan_pieces(timeline, FRAME_NEVER / 2, pieces);
+    cut_pieces(timeline, pieces);
+    for (int i = 0; i < pieces->count && !used; i++) {
+        const struct piece *piece = &pieces->piece[i];
+        used = piece->stretch->pool == pool &&
+               (!piece->has_at || piece->until > position);
+    }
+    free(pieces);
+    for (int i = 0; i < timeline->count && !used; i++)
+        used = timeline->laid[i].pending == pool ||
+               (!timeline->laid[i].has_first && timeline->laid[i].count > 0 &&
+                timeline->laid[i].stretch[0].pool == pool);
+    for (int i = 0; i < timeline->cuts && !used; i++)
+        used = timeline->cut[i].pending == pool;
+    return used;
+}
+
+/* --- a new plan ----------------------------------------------------------- */
+
+static bool is_same_rational(struct rational a, struct rational b)
+{
+    return a.num == b.num && a.den == b.den;
+}
+
+/* Same asset, in, duration, and place or id. */
+static bool is_same_segment(const struct laid *laid,
+                            const struct segment *segment, int index)
+{
+    const struct segment *mine = &laid->segment;
+
+    return mine->type == segment->type &&
+           strcmp(mine->asset, segment->asset) == 0 &&
+           is_same_rational(mine->in, segment->in) &&
+           mine->has_frames == segment->has_frames &&
+           (!mine->has_frames || mine->frames == segment->frames) &&
+           (index == laid->index || strcmp(mine->id, segment->id) == 0);
+}
+
+bool timeline_keep_place(struct timeline *next, const struct timeline *present,
+                         int64_t position)
+{
+    struct laid *on_air =
+        timeline_plan_at((struct timeline *)present, position);
+    struct plan_walk walk = next->walk;
+    struct segment segment;
+    int index;
+
+    if (on_air == NULL || on_air->index < 0)
+        return false;
+    for (int i = 0; i < PLAN_SEGMENTS_MAX; i++) {
+        if (plan_walk_next(&walk, &segment, &index, NULL) != 1 ||
+            walk.pass > 1)
+            return false;
+        if (index >= 0 && is_same_segment(on_air, &segment, index))
+            break;
+        if (i == PLAN_SEGMENTS_MAX - 1)
+            return false;
+    }
+    next->walk = walk;
+    next->count = 1;
+    next->laid[0] = *on_air;
+    next->laid[0].segment.has_first = false;
+    next->laid[0].index = index;
+    next->laid[0].until = FRAME_NEVER;
+    if (segment.has_first)
+        next->base = on_air->first - segment.first;
+    memcpy(next->cut, present->cut, sizeof(next->cut));
+    next->cuts = present->cuts;
+    next->next_id = present->next_id;
+    return true;
+}

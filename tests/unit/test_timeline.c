@@ -1,0 +1,377 @@
+/* timeline: what the stage is told for plans, cuts, deaths and new plans. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../cmd/rv-ctl/timeline.c"
+
+#define FOLDER "/run/1"
+
+static const struct house HOUSE = { 320, 180, { 25, 1 }, 48000, 2 };
+
+struct bench {
+    struct plan plan;
+    struct timeline timeline;
+    struct inputs inputs;
+    uint32_t pool;
+};
+
+static struct bench *bench_new(const char *json, int64_t base)
+{
+    struct bench *bench = calloc(1, sizeof(*bench));
+    struct err err = ERR_EMPTY;
+
+    if (plan_parse(&bench->plan, json, strlen(json), "/plans/a.json", NULL,
+                   &err) < 0)
+        fail_msg("%s", err.text);
+    timeline_start(&bench->timeline, &bench->plan, &HOUSE, base);
+    return bench;
+}
+
+static void bench_free(struct bench *bench)
+{
+    inputs_clear(&bench->inputs);
+    plan_clear(&bench->plan);
+    free(bench);
+}
+
+/* Lays, starts and opens every decoder that is wanted; gives how many. */
+static int arm(struct bench *bench, int64_t position, int64_t horizon,
+               int64_t now_us)
+{
+    struct timeline *timeline = &bench->timeline;
+    struct want wants[16];
+    struct err err = ERR_EMPTY;
+
+    assert_int_equal(timeline_lay(timeline, position, horizon, &err), 0);
+    const int count =
+        timeline_wants(timeline, position, horizon, now_us, wants, 16);
+    for (int i = 0; i < count; i++) {
+        struct laid *laid = timeline_find(timeline, wants[i].laid);
+        laid_starts(laid, ++bench->pool, wants[i].from);
+        laid_opened(laid, bench->pool);
+    }
+    return count;
+}
+
+static const struct inputs *list(struct bench *bench, int64_t floor,
+                                 const struct laid *now)
+{
+    struct err err = ERR_EMPTY;
+
+    inputs_clear(&bench->inputs);
+    assert_int_equal(timeline_inputs(&bench->timeline, FOLDER, floor, floor,
+                                     now, &bench->inputs, &err),
+                     0);
+    return &bench->inputs;
+}
+
+static void is_pool(const struct inputs *inputs, int i, const char *name,
+                    int64_t at, int64_t origin)
+{
+    assert_true(i < inputs->count);
+    const struct input *input = &inputs->input[i];
+
+    assert_string_equal(input->pool, name);
+    assert_int_equal(input->at_kind, INPUT_AT);
+    assert_int_equal(input->at, at);
+    assert_true(input->has_origin);
+    assert_int_equal(input->origin, origin);
+}
+
+static void is_slate_at(const struct inputs *inputs, int i, int64_t at,
+                        enum stage_reason reason, int state)
+{
+    assert_true(i < inputs->count);
+    const struct input *input = &inputs->input[i];
+
+    assert_string_equal(input->pool, "");
+    assert_int_equal(input->at_kind, INPUT_AT);
+    assert_int_equal(input->at, at);
+    assert_int_equal(input->reason, reason);
+    assert_int_equal(input->state, state);
+}
+
+static const char TWO[] =
+    "{\"version\":1,\"segments\":["
+    "{\"id\":\"a\",\"asset\":\"a.mkv\",\"duration\":\"100f\"},"
+    "{\"id\":\"b\",\"asset\":\"b.mkv\",\"duration\":\"50f\"}]}";
+
+static void known_lengths_are_laid_by_number(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+
+    (void)state;
+    assert_int_equal(arm(bench, 0, 250, 0), 2);
+    const struct inputs *inputs = list(bench, 0, NULL);
+    assert_int_equal(inputs->count, 3);
+    is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
+    is_pool(inputs, 1, FOLDER "/pool-2", 100, 100);
+    is_slate_at(inputs, 2, 150, REASON_SLATE_END_OF_PLAN, 2);
+    assert_int_equal(arm(bench, 10, 250, 0), 0);
+    bench_free(bench);
+}
+
+static void what_is_past_is_left_out(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+
+    (void)state;
+    arm(bench, 0, 250, 0);
+    arm(bench, 100, 250, 0);
+    const struct inputs *inputs = list(bench, 100, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-2", 100, 100);
+    assert_false(timeline_uses(&bench->timeline, 1, 100));
+    assert_true(timeline_uses(&bench->timeline, 2, 100));
+    bench_free(bench);
+}
+
+static void a_plan_is_joined_in_progress(void **state)
+{
+    struct bench *bench = bench_new(TWO, -120);
+    struct want wants[4];
+
+    (void)state;
+    timeline_lay(&bench->timeline, 0, 250, NULL);
+    assert_int_equal(
+        timeline_wants(&bench->timeline, 0, 250, 0, wants, 4), 1);
+    assert_int_equal(wants[0].from, 20);
+    arm(bench, 0, 250, 0);
+    is_pool(list(bench, 0, NULL), 0, FOLDER "/pool-1", 0, -20);
+    bench_free(bench);
+}
+
+static const char OPEN[] =
+    "{\"version\":1,\"loop\":true,\"segments\":["
+    "{\"id\":\"a\",\"asset\":\"a.mkv\"},{\"id\":\"b\",\"asset\":\"b.mkv\"}]}";
+
+static void an_unknown_length_has_its_successor_behind(void **state)
+{
+    struct bench *bench = bench_new(OPEN, 0);
+    struct timeline *timeline = &bench->timeline;
+
+    (void)state;
+    assert_int_equal(arm(bench, 0, 250, 0), 2);
+    assert_int_equal(arm(bench, 0, 250, 0), 0);
+    const struct inputs *inputs = list(bench, 0, NULL);
+    assert_int_equal(inputs->count, 2);
+    is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
+    assert_int_equal(inputs->input[1].at_kind, INPUT_BEHIND);
+    assert_false(inputs->input[1].has_origin);
+    laid_over(timeline, &timeline->laid[0], 1, DECODER_ENDED, 77, "", 0);
+    assert_int_equal(arm(bench, 30, 250, 0), 1);
+    inputs = list(bench, 30, NULL);
+    assert_int_equal(inputs->count, 3);
+    is_pool(inputs, 1, FOLDER "/pool-2", 77, 77);
+    assert_int_equal(inputs->input[2].at_kind, INPUT_BEHIND);
+    bench_free(bench);
+}
+
+static void a_crashed_decoder_is_replaced_at_the_exact_frame(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    struct timeline *timeline = &bench->timeline;
+
+    (void)state;
+    arm(bench, 0, 250, 0);
+    laid_over(timeline, &timeline->laid[0], 1, DECODER_CRASHED, 40, "", 1000);
+    assert_int_equal(arm(bench, 10, 250, 1000), 1);
+    const struct inputs *inputs = list(bench, 10, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
+    assert_int_equal(inputs->input[0].until, 40);
+    is_pool(inputs, 1, FOLDER "/pool-3", 40, 0);
+    bench_free(bench);
+}
+
+static void a_second_crash_without_a_frame_backs_off(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    struct timeline *timeline = &bench->timeline;
+    struct laid *laid = &timeline->laid[0];
+
+    (void)state;
+    arm(bench, 0, 250, 0);
+    laid_over(timeline, laid, 1, DECODER_CRASHED, 40, "", 1000);
+    arm(bench, 10, 250, 1000);
+    laid_over(timeline, laid, 3, DECODER_CRASHED, 40, "it died", 2000);
+    assert_int_equal(arm(bench, 10, 250, 2000), 0);
+    is_slate_at(list(bench, 10, NULL), 1, 40, REASON_SLATE_MISSING, 3);
+    assert_int_equal(laid->retry_at_us, 2000 + 1000000);
+    /* Then it comes in a second behind what is taken. */
+    assert_int_equal(arm(bench, 20, 250, 1002000), 1);
+    const struct inputs *inputs = list(bench, 20, NULL);
+    is_slate_at(inputs, 1, 40, REASON_SLATE_MISSING, 3);
+    is_pool(inputs, 2, FOLDER "/pool-4", 45, 0);
+    bench_free(bench);
+}
+
+static void a_missing_asset_is_slate_for_its_time(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    struct timeline *timeline = &bench->timeline;
+    struct want wants[4];
+    static const int64_t waits[] = { 1, 2, 4, 8, 16, 16 };
+
+    (void)state;
+    timeline_lay(timeline, 0, 250, NULL);
+    timeline_wants(timeline, 0, 10, 0, wants, 4);
+    for (int i = 0; i < 6; i++) {
+        laid_starts(&timeline->laid[0], 10u + (unsigned)i, 0);
+        laid_over(timeline, &timeline->laid[0], 10u + (unsigned)i,
+                  DECODER_FAILED, 0, "no such file", 5);
+        assert_int_equal(timeline->laid[0].retry_at_us,
+                         5 + waits[i] * 1000000);
+    }
+    const struct inputs *inputs = list(bench, 0, NULL);
+    is_slate_at(inputs, 0, 0, REASON_SLATE_MISSING, 3);
+    assert_string_equal(inputs->input[0].why, "no such file");
+    assert_string_equal(inputs->input[0].segment, "a");
+    assert_int_equal(inputs->input[0].until, 100);
+    bench_free(bench);
+}
+
+static void a_missing_asset_without_duration_takes_a_second(void **state)
+{
+    struct bench *bench = bench_new(OPEN, 0);
+    struct timeline *timeline = &bench->timeline;
+
+    (void)state;
+    timeline_lay(timeline, 0, 250, NULL);
+    laid_starts(&timeline->laid[0], 9, 0);
+    laid_over(timeline, &timeline->laid[0], 9, DECODER_FAILED, 0, "gone", 0);
+    assert_int_equal(laid_end(&timeline->laid[0]), 25);
+    arm(bench, 0, 250, 0);
+    is_pool(list(bench, 0, NULL), 1, FOLDER "/pool-1", 25, 25);
+    bench_free(bench);
+}
+
+static struct laid preview(uint32_t pool, int64_t frames)
+{
+    struct laid laid = { .id = 0x80000001,
+                         .is_preview = true,
+                         .until = FRAME_NEVER,
+                         .has_frames = frames > 0,
+                         .frames = frames };
+
+    laid_starts(&laid, pool, 0);
+    laid_opened(&laid, pool);
+    return laid;
+}
+
+static void a_cut_hides_the_plan_which_goes_on_behind(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    const struct laid shown = preview(50, 30);
+
+    (void)state;
+    arm(bench, 0, 250, 0);
+    assert_int_equal(timeline_cut(&bench->timeline, &shown, 40, NULL), 0);
+    /* Behind it the plan's own segment is decoded anew from that frame. */
+    assert_int_equal(arm(bench, 20, 250, 0), 1);
+    const struct inputs *inputs = list(bench, 20, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
+    assert_int_equal(inputs->input[0].until, 40);
+    is_pool(inputs, 1, FOLDER "/pool-50", 40, 40);
+    assert_int_equal(inputs->input[1].until, 70);
+    assert_int_equal(inputs->input[1].reason, REASON_PREVIEW);
+    is_pool(inputs, 2, FOLDER "/pool-3", 70, 0);
+    is_pool(inputs, 3, FOLDER "/pool-2", 100, 100);
+    assert_false(timeline_uses(&bench->timeline, 1, 40));
+    bench_free(bench);
+}
+
+static void a_cut_of_unknown_length_hides_until_it_ends(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    struct timeline *timeline = &bench->timeline;
+    const struct laid shown = preview(50, 0);
+
+    (void)state;
+    arm(bench, 0, 250, 0);
+    timeline_cut(timeline, &shown, 40, NULL);
+    assert_int_equal(arm(bench, 20, 250, 0), 0);
+    const struct inputs *inputs = list(bench, 20, NULL);
+    assert_int_equal(inputs->count, 2);
+    is_pool(inputs, 1, FOLDER "/pool-50", 40, 40);
+    laid_over(timeline, &timeline->cut[0], 50, DECODER_ENDED, 80, "", 0);
+    assert_int_equal(arm(bench, 90, 250, 0), 1);
+    inputs = list(bench, 90, NULL);
+    is_pool(inputs, 1, FOLDER "/pool-3", 120, 100);
+    bench_free(bench);
+}
+
+static void now_comes_last_and_without_a_number(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    const struct laid shown = preview(50, 0);
+
+    (void)state;
+    arm(bench, 0, 250, 0);
+    const struct inputs *inputs = list(bench, 20, &shown);
+    assert_int_equal(inputs->count, 2);
+    is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
+    assert_string_equal(inputs->input[1].pool, FOLDER "/pool-50");
+    assert_int_equal(inputs->input[1].at_kind, INPUT_NOW);
+    bench_free(bench);
+}
+
+static void a_new_plan_with_the_same_segment_keeps_its_place(void **state)
+{
+    static const char other[] =
+        "{\"version\":1,\"segments\":["
+        "{\"id\":\"x\",\"asset\":\"x.mkv\",\"duration\":\"10f\"},"
+        "{\"id\":\"a\",\"asset\":\"a.mkv\",\"duration\":\"100f\"},"
+        "{\"id\":\"c\",\"asset\":\"c.mkv\",\"duration\":\"20f\"}]}";
+    struct bench *old = bench_new(TWO, 0);
+    struct bench *bench = bench_new(other, 0);
+
+    (void)state;
+    arm(old, 0, 250, 0);
+    bench->pool = 10;
+    assert_true(timeline_keep_place(&bench->timeline, &old->timeline, 30));
+    assert_int_equal(arm(bench, 30, 250, 0), 1);
+    const struct inputs *inputs = list(bench, 30, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
+    is_pool(inputs, 1, FOLDER "/pool-11", 100, 100);
+    is_slate_at(inputs, 2, 120, REASON_SLATE_END_OF_PLAN, 2);
+    bench_free(bench);
+    bench_free(old);
+}
+
+static void a_new_plan_without_it_does_not(void **state)
+{
+    static const char other[] =
+        "{\"version\":1,\"loop\":true,\"segments\":["
+        "{\"id\":\"a\",\"asset\":\"a.mkv\",\"duration\":\"99f\"}]}";
+    struct bench *old = bench_new(TWO, 0);
+    struct bench *bench = bench_new(other, 0);
+
+    (void)state;
+    arm(old, 0, 250, 0);
+    assert_false(timeline_keep_place(&bench->timeline, &old->timeline, 30));
+    bench_free(bench);
+    bench_free(old);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(known_lengths_are_laid_by_number),
+        cmocka_unit_test(what_is_past_is_left_out),
+        cmocka_unit_test(a_plan_is_joined_in_progress),
+        cmocka_unit_test(an_unknown_length_has_its_successor_behind),
+        cmocka_unit_test(a_crashed_decoder_is_replaced_at_the_exact_frame),
+        cmocka_unit_test(a_second_crash_without_a_frame_backs_off),
+        cmocka_unit_test(a_missing_asset_is_slate_for_its_time),
+        cmocka_unit_test(a_missing_asset_without_duration_takes_a_second),
+        cmocka_unit_test(a_cut_hides_the_plan_which_goes_on_behind),
+        cmocka_unit_test(a_cut_of_unknown_length_hides_until_it_ends),
+        cmocka_unit_test(now_comes_last_and_without_a_number),
+        cmocka_unit_test(a_new_plan_with_the_same_segment_keeps_its_place),
+        cmocka_unit_test(a_new_plan_without_it_does_not),
+    };
+
+    return cmocka_run_group_tests_name("timeline", tests, NULL, NULL);
+}
