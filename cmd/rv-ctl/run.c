@@ -414,7 +414,8 @@ static void play(struct channel *channel)
         wait_and_dispatch(channel, next_us);
         const int64_t now_us = clock_monotonic_us();
         tick_clock(channel, now_us);
-        stats_proc_beat(&channel->self, false);
+        stats_proc_beat(&channel->self, true); /* always at work */
+        plans_settle_epoch(channel, now_us);
         const int64_t procs_us = procs_update(channel, now_us);
         const int64_t air_us = air_update(channel, now_us);
         next_us = procs_us < air_us ? procs_us : air_us;

@@ -21,6 +21,7 @@
 #include "ctl.h"
 #include "frame/house.h"
 #include "log/log.h"
+#include "proc/spawn.h"
 #include "rpc/health.h"
 
 #define TICK_US     INT64_C(100000)
@@ -135,6 +136,21 @@ int serve_watch(struct serve *serve, int fd, uint32_t events,
         return 0;
     log_error(NULL, "epoll: %s", strerror(errno));
     return -1;
+}
+
+void serve_kill_if_hung(const char *folder, const char *name, pid_t pid,
+                        int pidfd, int64_t now_us)
+{
+    struct stats_proc_state state;
+
+    stats_proc_look(folder, name, &state);
+    /* A second's patience more than a stage gets: nothing waits for these. */
+    if (!state.is_alive || state.pid != pid ||
+        !is_hung(state.heartbeat_us + 1000000, state.is_due, now_us))
+        return;
+    log_warn(NULL, "%s of %s, process %d, hangs, killed", name, folder,
+             (int)pid);
+    spawn_signal(pidfd, SIGKILL);
 }
 
 /* --- set-up --------------------------------------------------------------- */

@@ -134,6 +134,10 @@ enum serve_source {
 int serve_watch(struct serve *serve, int fd, uint32_t events,
                 enum serve_source source, int place);
 
+/* Kills this process when its page says that it hangs. */
+void serve_kill_if_hung(const char *folder, const char *name, pid_t pid,
+                        int pidfd, int64_t now_us);
+
 /* serve_channel.c */
 struct served *served_find(struct serve *serve, int32_t id);
 /* A new place, or the stopped one's; ERR_LIMIT. */
