@@ -179,6 +179,16 @@ bad.json:7: loop"
     assert_eq "$status" 1
 }
 
+@test "check shows its progress on a terminal and nowhere else" {
+    cp "$(make_clip film.mkv --frames 100 --rate 25 --size 160x90)" film.mkv
+    plan '' '{"asset":"film.mkv"},{"asset":"film.mkv"}' >day.json
+    run script -qec "'$BIN/rv-plan' check day.json" /dev/null
+    assert_eq "$status" 0
+    assert_contains "$output" "probing 1 of 1: film.mkv"
+    run "$BIN/rv-plan" check day.json
+    assert_eq "$output" ""
+}
+
 @test "check measures what no header tells the length of" {
     # a stream of raw H.264 has no duration
     ffmpeg -v error -i "$(make_clip film.mkv --frames 100 --rate 25 --size 160x90)" \

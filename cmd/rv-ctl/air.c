@@ -183,6 +183,7 @@ int64_t air_update(struct channel *channel, int64_t now_us)
     if (channel->now_kind != NOW_NONE)
         next_us = now_us + 1000;
     decoders_sweep(channel, position);
+    decoders_watch(channel, now_us);
     decoders_keep_warm(channel);
     if (channel->is_dirty)
         state_write(channel);

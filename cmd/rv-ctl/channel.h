@@ -79,6 +79,8 @@ struct decoder {
     char line[2048];  /* what came on its standard output */
     size_t line_length;
     int64_t started_us;
+    uint64_t seen_ready, seen_released; /* when it last made a frame ready */
+    int64_t progress_us;
 };
 
 /* An order whose answer comes later. */
@@ -120,6 +122,8 @@ struct channel {
     char asrun[1200];
     struct house house;
     int64_t forced_epoch_us; /* 0: the stage sets it */
+    bool is_epoch_open;      /* it will be set; no stage until then */
+    int64_t begin_us;        /* monotonic */
     struct clock clock;
     struct stats stats;
     struct stats_proc self;
@@ -195,6 +199,8 @@ void decoders_ended(struct channel *channel, int place, int64_t now_us);
 struct decoder *decoders_of_pool(struct channel *channel, uint32_t pool);
 /* Ends those whose pool nobody will want. */
 void decoders_sweep(struct channel *channel, int64_t position);
+/* Kills those that hang: frames were taken from them, and none came. */
+void decoders_watch(struct channel *channel, int64_t now_us);
 void decoders_kill_all(struct channel *channel, int number);
 bool decoders_any(const struct channel *channel);
 void decoder_close(struct channel *channel, struct decoder *decoder);
@@ -225,6 +231,7 @@ bool preview_update(struct channel *channel, int64_t now_us);
 
 /* plans.c */
 int plans_first(struct channel *channel, struct err *err);
+void plans_settle_epoch(struct channel *channel, int64_t now_us);
 void plans_start(struct channel *channel, struct conn *conn, json_t *request);
 void plans_update(struct channel *channel, struct conn *conn, json_t *request);
 bool plans_waiting(struct channel *channel, int64_t now_us);

@@ -20,6 +20,10 @@
 #include "log/log.h"
 #include "proc/spawn.h"
 
+#define HANG_US     INT64_C(2000000)
+#define HANG_FRAMES 8 /* taken from it meanwhile */
+#define OPEN_US     INT64_C(10000000)
+
 static int place_of(const struct channel *channel,
                     const struct decoder *decoder)
 {
@@ -395,7 +399,64 @@ void decoders_sweep(struct channel *channel, int64_t position)
             is_of_use(channel, decoder, position))
             continue;
         decoder->is_unwanted = true;
-        spawn_signal(decoder->pidfd, SIGTERM);
+        spawn_signal(decoder->pidfd, SIGKILL); /* nothing of it is kept */
+    }
+}
+
+/*
+ * One that waits for room makes a frame ready as soon as some are taken from
+ * it; one that is read from a dead disk, or stopped, does not.
+ */
+static bool does_hang(struct decoder *decoder, int64_t now_us)
+{
+    const uint64_t ready = pool_ready(&decoder->pool);
+    const uint64_t released = pool_released(&decoder->pool);
+
+    if (ready != decoder->seen_ready || decoder->progress_us == 0) {
+        decoder->seen_ready = ready;
+        decoder->seen_released = released;
+        decoder->progress_us = now_us;
+    }
+    return now_us - decoder->progress_us > HANG_US &&
+           (released - decoder->seen_released >= HANG_FRAMES ||
+            released == ready) &&
+           pool_status(&decoder->pool) == POOL_RUNNING;
+}
+
+/* An asset that does not open though its first frame is due. */
+static bool does_not_open(struct channel *channel,
+                          const struct decoder *decoder, int64_t now_us)
+{
+    const struct laid *laid = find_laid(channel, decoder->laid);
+    const int64_t age_us = now_us - decoder->started_us;
+
+    if (laid == NULL)
+        return false;
+    if (preview_is_laid(channel, laid) || !laid->has_first)
+        return age_us > OPEN_US;
+    return age_us > HANG_US &&
+           (age_us > OPEN_US ||
+            air_tail(channel) > laid->first + decoder->from);
+}
+
+void decoders_watch(struct channel *channel, int64_t now_us)
+{
+    for (int i = 0; i < CHANNEL_DECODERS; i++) {
+        struct decoder *decoder = &channel->decoder[i];
+        if (decoder->pidfd < 0 || decoder->is_unwanted ||
+            decoder->state == DECODER_WARM)
+            continue;
+        const bool is_hanging =
+            decoder->state == DECODER_OPENING
+                ? does_not_open(channel, decoder, now_us)
+                : does_hang(decoder, now_us);
+        if (!is_hanging)
+            continue;
+        log_warn(NULL, "rv-decode, process %d, hangs, killed",
+                 (int)decoder->pid);
+        decoder->progress_us = now_us;
+        decoder->started_us = now_us;
+        spawn_signal(decoder->pidfd, SIGKILL);
     }
 }
 

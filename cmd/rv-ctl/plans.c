@@ -22,6 +22,8 @@
 #include "log/log.h"
 
 #define START_LEAD_US  INT64_C(800000)  /* from the start to frame 0 */
+#define READY_LEAD_US  INT64_C(300000)  /* the same once its picture is there */
+#define START_WAIT_US  INT64_C(1200000) /* for that picture */
 #define SHADOW_WAIT_US INT64_C(3000000) /* for the first frames of a new plan */
 #define NEW_IDS        1000000          /* keeps both plans' ids apart */
 
@@ -149,12 +151,12 @@ static int choose_house(const struct channel *channel, const struct plan *plan,
 /* --- the first plan ------------------------------------------------------- */
 
 /* Frame 0 lies on the grid of the plan's own frames. */
-static int64_t base_of_wall_clock(struct channel *channel)
+static int64_t base_of_wall_clock(struct channel *channel, int64_t lead_us)
 {
     const struct house *house = &channel->house;
     const int64_t start_us = channel->plan->start_us;
     const int64_t from_us =
-        clock_utc_us(&channel->clock) + START_LEAD_US - start_us;
+        clock_utc_us(&channel->clock) + lead_us - start_us;
     const int64_t elapsed = house_frame_at_us(house, from_us);
 
     channel->forced_epoch_us = start_us + house_us(house, elapsed);
@@ -185,9 +187,33 @@ int plans_first(struct channel *channel, struct err *err)
     if (channel->timeline == NULL)
         return err_set(err, ERR_SYSTEM, "no memory for the timeline");
     const int64_t base =
-        channel->plan->has_start ? base_of_wall_clock(channel) : 0;
+        channel->plan->has_start
+            ? base_of_wall_clock(channel, START_LEAD_US)
+            : 0;
+    channel->is_epoch_open = channel->plan->has_start;
+    channel->begin_us = clock_monotonic_us();
     timeline_start(channel->timeline, channel->plan, &channel->house, base);
     return 0;
+}
+
+/*
+ * The epoch of a plan with times is set when its first pictures are there:
+ * what was decoded for an earlier frame 0 than that is passed over.
+ */
+void plans_settle_epoch(struct channel *channel, int64_t now_us)
+{
+    struct timeline *timeline = channel->timeline;
+    const int64_t base = timeline->base;
+
+    if (!channel->is_epoch_open || (timeline->count == 0 && !timeline->is_over))
+        return;
+    const struct laid *first = timeline_plan_at(timeline, 0);
+    if (first != NULL && !is_ready_for_air(channel, first) &&
+        now_us - channel->begin_us < START_WAIT_US)
+        return;
+    channel->is_epoch_open = false;
+    timeline_shift(timeline,
+                   base_of_wall_clock(channel, READY_LEAD_US) - base);
 }
 
 /* --- a new plan ----------------------------------------------------------- */
@@ -469,13 +495,7 @@ void plans_cut_known(struct channel *channel, int64_t frame)
 
     if (next == NULL)
         return;
-    next->base = frame;
-    for (int i = 0; i < next->count; i++) {
-        if (next->laid[i].has_first)
-            next->laid[i].first += frame;
-        if (next->laid[i].until != FRAME_NEVER)
-            next->laid[i].until += frame;
-    }
+    timeline_shift(next, frame);
     /* Cuts that are not past yet lie over the new plan as over the old. */
     keep_cuts(channel);
     take_over(channel, frame, "the new plan is on air");

@@ -209,6 +209,8 @@ int64_t procs_update(struct channel *channel, int64_t now_us)
 
     if (channel->is_stopping)
         return next_us;
+    if (channel->is_epoch_open)
+        return now_us + 5000;
     if (!ring_is_open(channel)) {
         open_ring(channel);
         next_us = now_us + 2000;

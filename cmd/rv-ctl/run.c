@@ -308,7 +308,6 @@ static int write_port(const struct channel *channel, struct err *err)
 
 static int open_loop(struct channel *channel, struct err *err)
 {
-    char path[RUNDIR_SIZE + 16];
     sigset_t mask;
 
     channel->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -322,6 +321,13 @@ static int open_loop(struct channel *channel, struct err *err)
     if (signals < 0)
         return err_errno(err, ERR_SYSTEM, "signalfd");
     loop_add(channel, signals, EPOLLIN, SOURCE_SIGNAL, signals);
+    return 0;
+}
+
+static int open_control(struct channel *channel, struct err *err)
+{
+    char path[RUNDIR_SIZE + 16];
+
     snprintf(path, sizeof(path), "%s/control", channel->folder);
     channel->listener = control_listen(path, err);
     if (channel->listener < 0)
@@ -350,7 +356,7 @@ static int set_up(struct channel *channel, const struct run_args *args,
     open_clock(channel);
     if (open_loop(channel, err) < 0 ||
         take_over_or_start(channel, args->is_take_over, err) < 0 ||
-        write_port(channel, err) < 0)
+        write_port(channel, err) < 0 || open_control(channel, err) < 0)
         return -1;
     house_format(&channel->house, house);
     stats_set(&channel->stats, STATS_PORT, channel->opts.port);
@@ -408,7 +414,8 @@ static void play(struct channel *channel)
         wait_and_dispatch(channel, next_us);
         const int64_t now_us = clock_monotonic_us();
         tick_clock(channel, now_us);
-        stats_proc_beat(&channel->self, false);
+        stats_proc_beat(&channel->self, true); /* always at work */
+        plans_settle_epoch(channel, now_us);
         const int64_t procs_us = procs_update(channel, now_us);
         const int64_t air_us = air_update(channel, now_us);
         next_us = procs_us < air_us ? procs_us : air_us;

@@ -21,6 +21,7 @@
 #include "ctl.h"
 #include "frame/house.h"
 #include "log/log.h"
+#include "proc/spawn.h"
 #include "rpc/health.h"
 
 #define TICK_US     INT64_C(100000)
@@ -135,6 +136,21 @@ int serve_watch(struct serve *serve, int fd, uint32_t events,
         return 0;
     log_error(NULL, "epoll: %s", strerror(errno));
     return -1;
+}
+
+void serve_kill_if_hung(const char *folder, const char *name, pid_t pid,
+                        int pidfd, int64_t now_us)
+{
+    struct stats_proc_state state;
+
+    stats_proc_look(folder, name, &state);
+    /* A second's patience more than a stage gets: nothing waits for these. */
+    if (!state.is_alive || state.pid != pid ||
+        !is_hung(state.heartbeat_us + 1000000, state.is_due, now_us))
+        return;
+    log_warn(NULL, "%s of %s, process %d, hangs, killed", name, folder,
+             (int)pid);
+    spawn_signal(pidfd, SIGKILL);
 }
 
 /* --- set-up --------------------------------------------------------------- */
@@ -254,17 +270,15 @@ static int set_socket(struct serve *serve, struct err *err)
 }
 
 /* Folders as they are from here, wherever a director starts. */
-static int make_absolute(const char **path, const char *option,
-                         struct err *err)
+static int make_absolute(const char **path, char absolute[1024],
+                         const char *option, struct err *err)
 {
-    char absolute[1024];
-
     if (*path == NULL)
         return 0;
-    if (path_absolute(absolute, sizeof(absolute), *path, err) < 0)
+    if (path_absolute(absolute, 1024, *path, err) < 0)
         return err_prefix(err, "%s", option);
-    *path = strdup(absolute);
-    return *path != NULL ? 0 : err_set(err, ERR_SYSTEM, "no memory");
+    *path = absolute;
+    return 0;
 }
 
 static int open_default_port(struct serve *serve)
@@ -283,9 +297,12 @@ static int set_up(struct serve *serve, struct err *err)
 {
     if (drop_to(&serve->opts, err) < 0 ||
         rundir_find(serve->run, serve->opts.run_dir, err) < 0 ||
-        make_absolute(&serve->opts.state_dir, "--state-dir", err) < 0 ||
-        make_absolute(&serve->opts.plan_dir, "--plan-dir", err) < 0 ||
-        make_absolute(&serve->opts.media_root, "--media-root", err) < 0 ||
+        make_absolute(&serve->opts.state_dir, serve->state_dir, "--state-dir",
+                      err) < 0 ||
+        make_absolute(&serve->opts.plan_dir, serve->plan_dir, "--plan-dir",
+                      err) < 0 ||
+        make_absolute(&serve->opts.media_root, serve->media_root,
+                      "--media-root", err) < 0 ||
         set_socket(serve, err) < 0 || open_loop(serve, err) < 0)
         return -1;
     serve->server = rpc_server_new(NULL, err);

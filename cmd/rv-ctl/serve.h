@@ -107,6 +107,7 @@ struct serve {
     struct serve_opts opts;
     char run[RUNDIR_SIZE];
     char socket[RUNDIR_SIZE + 32];
+    char state_dir[1024], plan_dir[1024], media_root[1024]; /* absolute */
     int lock;
     int epoll;
     struct clock clock;
@@ -132,6 +133,10 @@ enum serve_source {
 };
 int serve_watch(struct serve *serve, int fd, uint32_t events,
                 enum serve_source source, int place);
+
+/* Kills this process when its page says that it hangs. */
+void serve_kill_if_hung(const char *folder, const char *name, pid_t pid,
+                        int pidfd, int64_t now_us);
 
 /* serve_channel.c */
 struct served *served_find(struct serve *serve, int32_t id);

@@ -356,6 +356,9 @@ static void update_one(struct serve *serve, struct served *served,
 {
     struct err err = ERR_EMPTY;
 
+    if (served->pidfd >= 0 && served->state == SERVED_RUNNING)
+        serve_kill_if_hung(served->folder, "run", served->pid, served->pidfd,
+                           now_us);
     if (served->pidfd < 0 && served->start_at_us > 0 &&
         served->start_at_us <= now_us &&
         served_start(serve, served, true, &err) < 0) {

@@ -107,10 +107,9 @@ static void drop_past(struct timeline *timeline, int64_t floor)
 
 static bool is_covered(const struct timeline *timeline, int64_t horizon)
 {
-    const struct laid *last = &timeline->laid[timeline->count - 1];
-
     if (timeline->count == 0)
         return false;
+    const struct laid *last = &timeline->laid[timeline->count - 1];
     if (timeline->count >= TIMELINE_LAID)
         return true;
     if (!last->has_first) /* behind one of unknown length */
@@ -300,8 +299,10 @@ static void want_visible(struct wanting *wanting, struct laid *laid)
         if (frame >= wanting->horizon || frame >= laid_end(laid))
             return;
         const int64_t to = min64(laid_end(laid), next_cut(timeline, frame));
+        /* What began before the channel's first frame runs into it. */
+        const int64_t from = frame == 0 ? INT64_MIN : frame - laid->first;
         if (to > wanting->position &&
-            !has_stretch(laid, frame - laid->first, to - laid->first)) {
+            !has_stretch(laid, from, to - laid->first)) {
             /* Too late for its first frame: come in a little later. */
             const int64_t join = frame < wanting->position
                                      ? wanting->position + timeline->second / 3
@@ -337,6 +338,18 @@ int timeline_wants(struct timeline *timeline, int64_t position,
         }
     }
     return wanting.count;
+}
+
+void timeline_shift(struct timeline *timeline, int64_t by)
+{
+    timeline->base += by;
+    for (int i = 0; i < timeline->count; i++) {
+        struct laid *laid = &timeline->laid[i];
+        if (laid->has_first)
+            laid->first += by;
+        if (laid->until != FRAME_NEVER)
+            laid->until += by;
+    }
 }
 
 /* --- events --------------------------------------------------------------- */
@@ -508,23 +521,25 @@ static void add_piece(struct pieces *pieces, const struct laid *laid, int i,
         pieces->count++;
 }
 
-/* The plan's pieces that no cut hides.  True when nothing is missing, so that
- * what follows may be told as "right behind". */
-static bool plan_pieces(const struct timeline *timeline, struct pieces *pieces)
+/* The plan's pieces that no cut hides, up to what is not there yet. */
+static void plan_pieces(const struct timeline *timeline, int64_t position,
+                        struct pieces *pieces)
 {
     for (int k = 0; k < timeline->count; k++) {
         const struct laid *laid = &timeline->laid[k];
-        if (laid->count == 0 || laid->stretch[0].from > 0) {
-            /* Not there yet; behind it only what has its own place. */
-            if (laid_end(laid) == FRAME_NEVER && laid->count == 0)
-                return false;
-        }
+        /* Not there yet: the stage shall wait for it as long as it can, and
+         * would show slate if what follows were told. */
+        if (laid->count == 0 &&
+            (laid_end(laid) == FRAME_NEVER ||
+             laid_end(laid) > position + timeline->second) &&
+            not_hidden(timeline, max64(laid->first, 0)) < laid_end(laid))
+            return;
         if (!laid->has_first) {
             if (timeline->cuts > 0 &&
                 not_hidden(timeline, timeline->cut[0].first) == FRAME_NEVER)
-                return false;
+                return;
             add_piece(pieces, laid, 0, FRAME_NEVER);
-            return false; /* one of unknown place at a time */
+            return; /* one of unknown place at a time */
         }
         for (int i = 0; i < laid->count; i++) {
             const int64_t at = laid->first + laid->stretch[i].from;
@@ -532,7 +547,6 @@ static bool plan_pieces(const struct timeline *timeline, struct pieces *pieces)
                 add_piece(pieces, laid, i, next_cut(timeline, at));
         }
     }
-    return true;
 }
 
 static void cut_pieces(const struct timeline *timeline, struct pieces *pieces)
@@ -625,13 +639,20 @@ static void add_end_of_plan(const struct timeline *timeline,
 }
 
 /* Is the plan's end behind what is listed? */
-static bool tells_end(const struct timeline *timeline)
+static bool tells_end(const struct timeline *timeline, int64_t position)
 {
-    const struct laid *last = &timeline->laid[timeline->count - 1];
-
     if (!timeline->is_over)
         return false;
-    if (timeline->count == 0 || laid_end(last) != FRAME_NEVER)
+    for (int i = 0; i < timeline->count; i++) {
+        const struct laid *laid = &timeline->laid[i];
+        if (laid->count == 0 && (laid_end(laid) == FRAME_NEVER ||
+                                 laid_end(laid) > position + timeline->second))
+            return false;
+    }
+    if (timeline->count == 0)
+        return true;
+    const struct laid *last = &timeline->laid[timeline->count - 1];
+    if (laid_end(last) != FRAME_NEVER)
         return true;
     /* Its length is open: right behind it, if it is listed and no slate. */
     return timeline->cuts == 0 && last->count > 0 &&
@@ -652,7 +673,7 @@ int timeline_inputs(struct timeline *timeline, const char *folder,
         return err_set(err, ERR_SYSTEM, "no memory for the list of inputs");
     }
     resolve(timeline);
-    (void)plan_pieces(timeline, pieces);
+    plan_pieces(timeline, position, pieces);
     cut_pieces(timeline, pieces);
     qsort(pieces->piece, (size_t)pieces->count, sizeof(pieces->piece[0]),
           by_place);
@@ -669,7 +690,7 @@ int timeline_inputs(struct timeline *timeline, const char *folder,
         if (now->count > 0)
             add_input(inputs, folder, now, &now->stretch[0])->at_kind =
                 INPUT_NOW;
-    } else if (tells_end(timeline)) {
+    } else if (tells_end(timeline, position)) {
         add_end_of_plan(timeline, inputs);
     }
     return 0;
@@ -683,7 +704,7 @@ bool timeline_uses(const struct timeline *timeline, uint32_t pool,
 
     if (pieces == NULL)
         return true;
-    (void)plan_pieces(timeline, pieces);
+    plan_pieces(timeline, FRAME_NEVER / 2, pieces);
     cut_pieces(timeline, pieces);
     for (int i = 0; i < pieces->count && !used; i++) {
         const struct piece *piece = &pieces->piece[i];

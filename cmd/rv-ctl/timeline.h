@@ -122,6 +122,9 @@ int timeline_wants(struct timeline *timeline, int64_t position,
                    int64_t horizon, int64_t now_us, struct want *wants,
                    int max);
 
+/* The whole plan later (or earlier) by so many frames; no cuts. */
+void timeline_shift(struct timeline *timeline, int64_t by);
+
 /* A decoder for this segment was started and writes this pool. */
 void laid_starts(struct laid *laid, uint32_t pool, int64_t from);
 /* Its asset is open: the pool may be listed. */

@@ -412,15 +412,20 @@ static int finish(struct play *play, int64_t frames, struct err *err)
     return 0;
 }
 
-int play_gap(struct play *play, const struct segment *segment, struct err *err)
+int play_gap(struct play *play, const struct segment *segment, bool has_begun,
+             struct err *err)
 {
-    place_segment(play, segment);
+    int64_t frames = house_frame_at_us(&play->house, 1000000);
+
+    if (!has_begun)
+        place_segment(play, segment);
+    else
+        frames = 0;
+    if (segment->has_frames)
+        frames = segment->frames;
+    forget_shown(play);
     play->asset = NULL;
-    return finish(play,
-                  segment->has_frames
-                      ? segment->frames
-                      : house_frame_at_us(&play->house, 1000000),
-                  err);
+    return finish(play, frames, err);
 }
 
 static void measure_for_fade(struct play *play, const struct item *item)
@@ -437,6 +442,20 @@ static void measure_for_fade(struct play *play, const struct item *item)
     play->length = asset_measure(item->asset, play->in, NULL);
     if (asset_seek(item->asset, &moment, NULL) < 0)
         play->length = -1;
+}
+
+/* Pictures that are house pictures already are decoded into the pool. */
+static void decide_direct(const struct play *play, struct asset *asset)
+{
+    const struct asset_picture *picture =
+        asset->now.frame->buf[0] ? &asset->now : &asset->next;
+    struct picture_format format;
+
+    if (picture->frame->buf[0] == NULL)
+        return;
+    picture_format_of(&format, picture->frame, picture->sar, picture->turn);
+    atomic_store(&asset->buffers.is_direct,
+                 picture_is_house(&format, &play->house));
 }
 
 int play_segment(struct play *play, const struct item *item, struct err *err)
@@ -462,13 +481,7 @@ int play_segment(struct play *play, const struct item *item, struct err *err)
                  err) < 0)
         return -1;
     if (asset) {
-        struct picture_format format;
-        if (asset->next.frame->buf[0]) {
-            picture_format_of(&format, asset->next.frame, asset->next.sar,
-                              asset->next.turn);
-            atomic_store(&asset->buffers.is_direct,
-                         picture_is_house(&format, &play->house));
-        }
+        decide_direct(play, asset);
         asset->buffers.pool = play->sink->is_nut ? NULL : &play->sink->pool;
         asset->wait_room = wait_room;
         asset->wait_opaque = play;

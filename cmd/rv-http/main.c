@@ -2,8 +2,10 @@
 #include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
+#include "hold.h"
 #include "http.h"
 #include "log/log.h"
 
@@ -110,6 +112,8 @@ static int start_listening(struct server *server, const struct opts *opts,
     if (listen_watch(server, true, err) < 0)
         return -1;
     channel_scan(server);
+    if (server->is_restart)
+        channel_count_restart(server);
     for (int i = 0; i < server->listener_count; i++)
         printf("{\"http\":\"%s\"}\n", server->listeners[i].address);
     fflush(stdout);
@@ -122,6 +126,8 @@ int main(int argc, char **argv)
     static struct server server;
     struct err err = ERR_EMPTY;
 
+    if (strcmp(argv[0], HOLD_PROGRAM) == 0)
+        return hold_main(argc, argv);
     cli_start("rv-http", &argp, argc, argv, &opts);
     log_in_service();
     shm_guard();

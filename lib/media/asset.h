@@ -95,9 +95,11 @@ struct asset {
     int64_t pictures;
     bool has_next, is_video_end, is_draining;
     int drain_errors;
-    bool skips_damaged; /* after a seek: wait for a whole picture */
-    AVRational base;    /* of the timeline: video's, else 1/sample rate */
-    AVRational rate;    /* asset's own; 0/1: unknown */
+    bool skips_damaged;   /* after a seek: wait for a whole picture */
+    int64_t hurry_until;  /* packets before need only their references */
+    int64_t hurried_past; /* latest timestamp that may have been left out */
+    AVRational base;      /* of the timeline: video's, else 1/sample rate */
+    AVRational rate;      /* asset's own; 0/1: unknown */
     bool has_first;
     int64_t first_pts; /* time 0 */
     AVFrame *still;    /* attached picture of a sound-only asset, or NULL */

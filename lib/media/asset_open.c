@@ -296,6 +296,9 @@ int asset_reopen(struct asset *asset, struct err *err)
     avcodec_free_context(&asset->video_decoder);
     avcodec_free_context(&asset->audio_decoder);
     close_container(asset);
+    asset_forget_packets(asset);
+    asset_video_reset(asset);
+    asset->is_audio_end = false;
     if (strcmp(asset->path, "-") == 0)
         lseek(STDIN_FILENO, 0, SEEK_SET);
     if (open_container(asset, err) < 0)

@@ -14,6 +14,9 @@
  * sound decoders room to settle (Opus wants 80 ms, RFC 7845 4.6). */
 static const int64_t EARLIER_US[] = { 100000, 2000000, 12000000, 30000000 };
 
+/* Pictures so long before the moment are decoded only as references. */
+#define HURRY_US INT64_C(300000)
+
 /* Ahead by no more than this: decoding on is cheaper than a seek. */
 #define AHEAD_US INT64_C(1000000)
 
@@ -49,6 +52,7 @@ static bool find_keyframe(struct asset *asset, const struct moment *moment)
             continue;
         }
         const int64_t pts = packet->pts;
+        asset->video_decoder->skip_frame = AVDISCARD_DEFAULT;
         avcodec_send_packet(asset->video_decoder, packet);
         av_packet_unref(packet);
         return pts == AV_NOPTS_VALUE || asset_is_due(asset, pts, moment);
@@ -123,13 +127,40 @@ static bool is_at_start(const struct asset *asset)
     return asset->video >= 0 ? asset->pictures <= 1 : asset->sound.wanted == 0;
 }
 
-int asset_seek(struct asset *asset, const struct moment *moment,
-               struct err *err)
+/* One aim at the moment: 1, 0 (came out too late), -1 stopped. */
+static int aim(struct asset *asset, const struct moment *moment,
+               int64_t earlier_us, bool may_hurry)
 {
     const AVRational sample = { 1, asset->house.sample_rate };
     const int64_t position = moment_ticks(moment, sample, 0);
     const int64_t target =
         asset->first_pts + moment_ticks(moment, asset->base, 0);
+    const int64_t us = av_rescale_q(target, asset->base, AV_TIME_BASE_Q);
+
+    if (jump_to(asset, us - earlier_us) < 0)
+        return 0;
+    reset(asset, position);
+    if (may_hurry && asset->video >= 0)
+        asset->hurry_until =
+            target - av_rescale_q(HURRY_US, AV_TIME_BASE_Q, asset->base);
+    const int rc = landed(asset, moment, position);
+    if (rc != 1 || asset->video < 0)
+        return rc;
+    if (asset_show(asset, moment) == ASSET_STOPPED)
+        return -1;
+    /* What was left out might have been the picture on screen. */
+    if (may_hurry && asset->now.pts < asset->hurried_past)
+        return aim(asset, moment, earlier_us, false);
+    asset->hurry_until = INT64_MIN;
+    return 1;
+}
+
+int asset_seek(struct asset *asset, const struct moment *moment,
+               struct err *err)
+{
+    const AVRational sample = { 1, asset->house.sample_rate };
+    const int64_t position = moment_ticks(moment, sample, 0);
+    const AVRational micro = { 1, 1000000 };
 
     if (is_just_ahead(asset, moment) || !asset->is_seekable ||
         (position == 0 && is_at_start(asset))) {
@@ -137,15 +168,11 @@ int asset_seek(struct asset *asset, const struct moment *moment,
             asset->sound.wanted = position;
         return 0;
     }
-    const int64_t us = av_rescale_q(target, asset->base, AV_TIME_BASE_Q);
-    const int64_t first_us =
-        av_rescale_q(asset->first_pts, asset->base, AV_TIME_BASE_Q);
     const size_t tries = sizeof(EARLIER_US) / sizeof(EARLIER_US[0]);
-    for (size_t i = 0; i < tries && us - EARLIER_US[i] > first_us; i++) {
-        if (jump_to(asset, us - EARLIER_US[i]) < 0)
+    for (size_t i = 0; i < tries; i++) {
+        if (moment_ticks(moment, micro, -EARLIER_US[i]) <= 0)
             break;
-        reset(asset, position);
-        const int rc = landed(asset, moment, position);
+        const int rc = aim(asset, moment, EARLIER_US[i], true);
         if (rc < 0)
             return err_set(err, ERR_STATE, "asset %s: stopped", asset->path);
         if (rc == 1)

@@ -23,6 +23,7 @@ void asset_video_reset(struct asset *asset)
     asset->is_video_end = false;
     asset->is_draining = false;
     asset->drain_errors = 0;
+    asset->hurry_until = asset->hurried_past = INT64_MIN;
 }
 
 static uint32_t turn_of(const struct asset *asset, const AVFrame *frame)
@@ -99,6 +100,18 @@ static void finish_next(struct asset *asset, int64_t former_pts,
     asset->has_next = true;
 }
 
+/* On the way to a moment, pictures that no other refers to are left out. */
+static void hurry(struct asset *asset, const AVPacket *packet)
+{
+    const bool may_skip =
+        packet->pts != AV_NOPTS_VALUE && packet->pts < asset->hurry_until;
+
+    asset->video_decoder->skip_frame =
+        may_skip ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
+    if (may_skip && packet->pts > asset->hurried_past)
+        asset->hurried_past = packet->pts;
+}
+
 /* A packet (or at the end none) into the decoder: 0, -1 stopped. */
 static int feed(struct asset *asset)
 {
@@ -110,6 +123,8 @@ static int feed(struct asset *asset)
         return -1;
     asset->packet_work_us = asset_work_us(asset);
     const bool has_packet = asset_read_video(asset) == 1;
+    if (has_packet)
+        hurry(asset, packet);
     const int rc =
         avcodec_send_packet(asset->video_decoder, has_packet ? packet : NULL);
     if (has_packet)

@@ -8,6 +8,13 @@
 
 #include "plan/rational.h"
 
+bool member_no_memory(const json_error_t *where)
+{
+    /* Where jansson itself lacks memory it often says nothing at all. */
+    return where->text[0] == '\0' ||
+           json_error_code(where) == json_error_out_of_memory;
+}
+
 json_t *member_load(const char *text, size_t length, size_t max,
                     struct err *err)
 {
@@ -20,10 +27,11 @@ json_t *member_load(const char *text, size_t length, size_t max,
     }
     json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
     if (object == NULL) {
-        err_set(err,
-                json_error_code(&where) == json_error_out_of_memory ? ERR_SYSTEM
-                                                                    : ERR_INPUT,
-                "no valid JSON at byte %d: %s", where.position, where.text);
+        if (member_no_memory(&where))
+            err_set(err, ERR_SYSTEM, "no memory to read it");
+        else
+            err_set(err, ERR_INPUT, "no valid JSON at byte %d: %s",
+                    where.position, where.text);
     } else if (!json_is_object(object)) {
         err_set(err, ERR_INPUT, "not a JSON object; give {...}");
         json_decref(object);

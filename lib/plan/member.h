@@ -21,6 +21,9 @@
 json_t *member_load(const char *text, size_t length, size_t max,
                     struct err *err);
 
+/* Was it memory that jansson lacked, and not sense in the text? */
+bool member_no_memory(const json_error_t *where);
+
 /* NULL when absent or null. */
 const json_t *member_get(const json_t *object, const char *name);
 

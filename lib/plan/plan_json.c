@@ -14,6 +14,7 @@
 #include <bsd/string.h>
 
 #include "clock/clock.h"
+#include "plan/member.h"
 #include "plan/rational.h"
 #include "plan/scan.h"
 
@@ -55,6 +56,15 @@ static void wrong(struct reader *r, const struct scan_value *v,
     problem(r, false, v->line, name, text);
 }
 
+/* As jansson sees it.  The text is valid, so NULL means no memory. */
+static json_t *load(struct reader *r, const struct scan_value *v)
+{
+    json_t *value = scan_load(v);
+
+    r->report->is_out_of_memory |= value == NULL;
+    return value;
+}
+
 /* A string of less than `size` bytes; false and reported otherwise. */
 static bool take_string(struct reader *r, const char *name,
                         const struct scan_value *v, char *out, size_t size)
@@ -66,7 +76,7 @@ static bool take_string(struct reader *r, const char *name,
         wrong(r, v, name, "is no string; put it between \"\"");
         return false;
     }
-    json_t *value = scan_load(v);
+    json_t *value = load(r, v);
     const size_t length = json_string_length(value);
     const bool fits = value != NULL && length < size;
     if (fits) {
@@ -217,7 +227,7 @@ static void read_own_start(struct reader *r, const struct field *f,
 static void read_gain(struct reader *r, const struct field *f,
                       const struct scan_value *v)
 {
-    json_t *value = scan_is_number(v) ? scan_load(v) : NULL;
+    json_t *value = scan_is_number(v) ? load(r, v) : NULL;
     const double gain = json_number_value(value);
 
     if (value == NULL || !isfinite(gain) || fabs(gain) > SEGMENT_GAIN_DB_MAX)
@@ -231,7 +241,7 @@ static void read_audio(struct reader *r, const struct field *f,
                        const struct scan_value *v)
 {
     struct err err = ERR_EMPTY;
-    json_t *list = scan_is_array(v) ? scan_load(v) : NULL;
+    json_t *list = scan_is_array(v) ? load(r, v) : NULL;
 
     if (list == NULL)
         wrong(r, v, f->name, "is no list of languages; give one like [\"en\"]");
@@ -281,7 +291,7 @@ static void read_house(struct reader *r, const struct field *f,
                        const struct scan_value *v)
 {
     struct err err = ERR_EMPTY;
-    json_t *object = scan_is_object(v) ? scan_load(v) : NULL;
+    json_t *object = scan_is_object(v) ? load(r, v) : NULL;
 
     if (object == NULL)
         wrong(r, v, f->name,
@@ -339,14 +349,14 @@ static void read_object(struct reader *r, const struct scan_value *object,
 
     scan_open(&scan, object);
     while (scan_member(&scan, &key, &value)) {
-        json_t *decoded = scan_load(&key);
+        json_t *decoded = load(r, &key);
         const char *name = json_string_value(decoded);
         const struct field *f = fields;
         while (f->name != NULL && name != NULL && strcmp(f->name, name) != 0)
             f++;
         if (name == NULL)
-            wrong(r, &key, "", "has a field whose name cannot be read");
-        else if (f->name == NULL)
+            return;
+        if (f->name == NULL)
             warn_unknown(r, key.line, name, fields);
         else if (!scan_is(&value, "null"))
             f->read(r, f, &value);
@@ -585,8 +595,7 @@ static bool is_valid(const char *text, size_t length,
     }
     json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
     if (root == NULL) {
-        if (json_error_code(&where) == json_error_out_of_memory)
-            report->is_out_of_memory = true;
+        report->is_out_of_memory |= member_no_memory(&where);
         plan_report(report, false, where.line > 0 ? where.line : 1, "",
                     "no valid JSON at column %d: %s", where.column, where.text);
         return false;

@@ -106,8 +106,8 @@ int control_connect(struct control *control, const char *path, struct err *err)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 ||
         connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        err_errno(err, ERR_UNREACHABLE, "%s", path);
-        err->kind = ERR_UNREACHABLE;
+        err_set(err, ERR_UNREACHABLE, "%s: nobody serves it: %s", path,
+                strerror(errno));
         if (fd >= 0)
             close(fd);
         close(folder);

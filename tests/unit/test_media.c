@@ -1,0 +1,362 @@
+/* The arithmetic and the small parts of lib/media. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "media/language.h"
+#include "media/moment.h"
+#include "media/picture.h"
+#include "media/sound.h"
+
+/* --- moment --------------------------------------------------------------- */
+
+static void ticks_are_floored_exactly(void **state)
+{
+    const struct moment moment = { .in = { 1, 3 },
+                                   .frame = 7,
+                                   .rate = { 30000, 1001 } };
+
+    (void)state;
+    /* 1/3 + 7 * 1001/30000 = 0.5669 s */
+    assert_int_equal(moment_ticks(&moment, (AVRational){ 1, 10000 }, 0), 5669);
+    assert_int_equal(moment_ticks(&moment, (AVRational){ 1, 1000 }, 0), 566);
+    assert_int_equal(moment_ticks(&moment, (AVRational){ 1, 1000 }, 99), 566);
+    assert_int_equal(moment_ticks(&moment, (AVRational){ 1, 1000 }, 100), 567);
+    assert_int_equal(moment_ticks(&moment, (AVRational){ 1, 1000 }, -566900),
+                     0);
+    assert_int_equal(moment_ticks(&moment, (AVRational){ 1, 1000 }, -566901),
+                     -1);
+}
+
+static void the_largest_moments_do_not_overflow(void **state)
+{
+    const struct rational in =
+        moment_in((struct rational){ INT64_MAX, INT64_MAX - 2 });
+    const struct moment moment = {
+        .in = moment_in((struct rational){ INT64_MAX, 1 }),
+        .frame = SEGMENT_FRAMES_MAX,
+        .rate = { 2147483647, 2147483646 },
+    };
+
+    (void)state;
+    assert_true(in.den <= 1000000);
+    assert_int_equal(in.num, in.den);
+    assert_int_equal(moment.in.num, MOMENT_SECONDS_MAX);
+    const int64_t seconds = moment_ticks(&moment, (AVRational){ 1, 1 }, 0);
+    assert_int_equal(seconds, MOMENT_SECONDS_MAX + 999999999534);
+}
+
+static void lengths_round_halves_up(void **state)
+{
+    const AVRational ms = { 1, 1000 };
+    const struct rational zero = { 0, 1 };
+
+    (void)state;
+    assert_int_equal(moment_frames(980, ms, zero, (AVRational){ 25, 1 }), 25);
+    assert_int_equal(moment_frames(979, ms, zero, (AVRational){ 25, 1 }), 24);
+    assert_int_equal(moment_frames(1000, ms, (struct rational){ 1, 2 },
+                                   (AVRational){ 25, 1 }),
+                     13);
+    /* 150 pictures at 23.976 are 187.5 frames at 29.97 */
+    assert_int_equal(moment_grid_frames(150, (AVRational){ 24000, 1001 }, zero,
+                                        (AVRational){ 30000, 1001 }),
+                     188);
+}
+
+static void rounded_timestamps_find_their_place(void **state)
+{
+    const AVRational ms = { 1, 1000 };
+    const AVRational ntsc = { 30000, 1001 };
+
+    (void)state;
+    for (int64_t n = 0; n < 100000; n++) {
+        const int64_t exact = n * 1001 * 1000 / 30000;
+        assert_int_equal(moment_grid(exact, ms, ntsc), n);
+        if (n > 0)
+            assert_int_equal(moment_grid(exact + 1, ms, ntsc), n);
+    }
+    assert_int_equal(moment_grid(16, ms, ntsc), -1);
+    assert_int_equal(moment_grid(40, ms, ntsc), -1);
+    assert_int_equal(moment_grid(-1, ms, ntsc), -1);
+    /* ticks as coarse as the rate, or no rate */
+    assert_int_equal(
+        moment_grid(3, (AVRational){ 1, 25 }, (AVRational){ 25, 1 }), -1);
+    assert_int_equal(moment_grid(3, ms, (AVRational){ 0, 1 }), -1);
+}
+
+/* --- language ------------------------------------------------------------- */
+
+static void languages_match_in_any_code(void **state)
+{
+    (void)state;
+    assert_true(language_matches("ger", "de"));
+    assert_true(language_matches("deu", "ger"));
+    assert_true(language_matches("EN", "eng"));
+    assert_true(language_matches("en-GB", "eng"));
+    assert_true(language_matches("qaa", "qaa"));
+    assert_false(language_matches("eng", "de"));
+    assert_false(language_matches("", "de"));
+    assert_false(language_matches("und", "un"));
+    assert_false(language_matches("qaa", "qab"));
+}
+
+/* --- sound ---------------------------------------------------------------- */
+
+static const struct house HOUSE = { .width = 64,
+                                    .height = 32,
+                                    .rate = { 25, 1 },
+                                    .sample_rate = 48000,
+                                    .channels = 1 };
+
+/* A frame of `count` samples with values from `first` on. */
+static AVFrame *samples(int count, int first)
+{
+    AVFrame *frame = av_frame_alloc();
+
+    assert_non_null(frame);
+    frame->format = AV_SAMPLE_FMT_S16;
+    frame->sample_rate = 48000;
+    frame->nb_samples = count;
+    av_channel_layout_default(&frame->ch_layout, 1);
+    assert_true(av_frame_get_buffer(frame, 0) >= 0);
+    for (int i = 0; i < count; i++)
+        ((int16_t *)frame->data[0])[i] = (int16_t)(first + i);
+    return frame;
+}
+
+static void push(struct sound *sound, int64_t position, int count, int first)
+{
+    AVFrame *frame = samples(count, first);
+
+    assert_int_equal(sound_push(sound, frame, true, position, NULL), 0);
+    av_frame_free(&frame);
+}
+
+static void sound_lies_where_its_timestamp_says(void **state)
+{
+    struct sound sound;
+    int16_t out[8];
+
+    (void)state;
+    sound_init(&sound, &HOUSE);
+    push(&sound, 100, 50, 1000);
+    push(&sound, 150, 50, 1050);
+    assert_int_equal(sound_read(&sound, 96, 8, out), 4);
+    const int16_t begin[8] = { 0, 0, 0, 0, 1000, 1001, 1002, 1003 };
+    assert_memory_equal(out, begin, sizeof(out));
+    /* the last one of a read is read again */
+    assert_int_equal(sound_read(&sound, 103, 8, out), 8);
+    assert_int_equal(out[0], 1003);
+    assert_int_equal(sound_read(&sound, 196, 8, out), 4);
+    assert_int_equal(out[3], 1099);
+    assert_int_equal(out[4], 0);
+    sound_clear(&sound);
+}
+
+static void small_steps_are_left_alone_large_ones_are_not(void **state)
+{
+    struct sound sound;
+    int16_t out[4000];
+
+    (void)state;
+    sound_init(&sound, &HOUSE);
+    push(&sound, 0, 1000, 0);
+    push(&sound, 1010, 1000, 1000); /* 0.2 ms late: follows at once */
+    push(&sound, 3000, 500, 5000);  /* 21 ms late: a gap */
+    push(&sound, 2500, 1500, 6000); /* 21 ms early: its beginning is cut */
+    assert_int_equal(sound_read(&sound, 0, 4000, out), 4000);
+    assert_int_equal(out[1000], 1000);
+    assert_int_equal(out[1999], 1999);
+    assert_int_equal(out[2000], 0);
+    assert_int_equal(out[2999], 0);
+    assert_int_equal(out[3000], 5000);
+    assert_int_equal(out[3499], 5499);
+    assert_int_equal(out[3500], 7000);
+    assert_int_equal(out[3999], 7499);
+    sound_clear(&sound);
+}
+
+static void sound_before_what_is_wanted_is_not_kept(void **state)
+{
+    struct sound sound;
+    int16_t out[10];
+
+    (void)state;
+    sound_init(&sound, &HOUSE);
+    sound_reset(&sound, 5000);
+    for (int i = 0; i < 10; i++)
+        push(&sound, 1000 * i, 1000, 1000 * i);
+    assert_true(sound.start >= 5000);
+    assert_int_equal(sound_read(&sound, 5000, 10, out), 10);
+    assert_int_equal(out[0], 5000);
+    sound_clear(&sound);
+    sound_clear(&sound);
+}
+
+static void gain_clips_and_ramps(void **state)
+{
+    int16_t loud[2] = { 30000, -30000 };
+    int16_t ramp[4] = { 1000, 1000, 1000, 1000 };
+
+    (void)state;
+    sound_scale(loud, 2, 1, 2 << 16, 2 << 16);
+    assert_int_equal(loud[0], INT16_MAX);
+    assert_int_equal(loud[1], INT16_MIN);
+    sound_scale(ramp, 4, 1, 0, 1 << 16);
+    const int16_t want[4] = { 0, 250, 500, 750 };
+    assert_memory_equal(ramp, want, sizeof(ramp));
+}
+
+/* --- pictures ------------------------------------------------------------- */
+
+static void display_matrices_become_turns(void **state)
+{
+    const int32_t one = 1 << 16;
+    const int32_t upright[9] = { one, 0, 0, 0, one, 0, 0, 0, 1 << 30 };
+    const int32_t half[9] = { -one, 0, 0, 0, -one, 0, 0, 0, 1 << 30 };
+    /* a phone held upright: 90 degrees clockwise */
+    const int32_t quarter[9] = { 0, one, 0, -one, 0, 0, 0, 0, 1 << 30 };
+    const int32_t askew[9] = { one, one, 0, -one, one, 0, 0, 0, 1 << 30 };
+
+    (void)state;
+    assert_int_equal(picture_turn(upright), TURN_NONE);
+    assert_int_equal(picture_turn(half), TURN_MIRROR_X | TURN_MIRROR_Y);
+    assert_int_equal(picture_turn(quarter), TURN_TRANSPOSE | TURN_MIRROR_X);
+    assert_int_equal(picture_turn(askew), TURN_NONE);
+}
+
+/* A picture of one luma value, with a bright upper left quarter. */
+static AVFrame *quartered(int width, int height)
+{
+    AVFrame *frame = av_frame_alloc();
+
+    assert_non_null(frame);
+    frame->format = AV_PIX_FMT_YUV420P;
+    frame->width = width;
+    frame->height = height;
+    frame->colorspace = AVCOL_SPC_SMPTE170M;
+    assert_true(av_frame_get_buffer(frame, 0) >= 0);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++)
+            frame->data[0][y * frame->linesize[0] + x] =
+                x < width / 2 && y < height / 2 ? 200 : 60;
+    for (int p = 1; p < 3; p++)
+        for (int y = 0; y < (height + 1) / 2; y++)
+            memset(frame->data[p] + y * frame->linesize[p], 128,
+                   (size_t)(width + 1) / 2);
+    return frame;
+}
+
+static void pictures_keep_their_shape_and_are_turned(void **state)
+{
+    const struct house house = { .width = 320,
+                                 .height = 180,
+                                 .rate = { 25, 1 },
+                                 .sample_rate = 48000,
+                                 .channels = 2 };
+    uint8_t *memory = malloc(planes_bytes(&house));
+    AVFrame *frame = quartered(320, 180);
+    struct scaler scaler;
+    struct planes planes;
+
+    (void)state;
+    assert_non_null(memory);
+    planes_lay(&planes, &house, memory);
+    scaler_init(&scaler, &house);
+    /* clockwise: the bright quarter comes to the upper right; 101 x 180 */
+    assert_int_equal(scaler_draw(&scaler, frame, (AVRational){ 1, 1 },
+                                 TURN_TRANSPOSE | TURN_MIRROR_X, &planes, NULL),
+                     0);
+    const uint8_t *row = planes.data[0] + 40 * planes.stride[0];
+    assert_int_equal(row[5], 16);
+    assert_int_equal(row[314], 16);
+    assert_in_range(row[160 - 30], 58, 62);
+    assert_in_range(row[160 + 30], 198, 202);
+    row = planes.data[0] + 140 * planes.stride[0];
+    assert_in_range(row[160 + 30], 58, 62);
+    /* pixels twice as wide as high: letter box */
+    assert_int_equal(
+        scaler_draw(&scaler, frame, (AVRational){ 2, 1 }, 0, &planes, NULL), 0);
+    assert_int_equal(planes.data[0][20 * planes.stride[0] + 160], 16);
+    assert_in_range(planes.data[0][60 * planes.stride[0] + 20], 198, 202);
+    scaler_clear(&scaler);
+    av_frame_free(&frame);
+    free(memory);
+}
+
+static void only_a_house_picture_is_taken_as_it_is(void **state)
+{
+    const struct house house = { .width = 320,
+                                 .height = 180,
+                                 .rate = { 25, 1 },
+                                 .sample_rate = 48000,
+                                 .channels = 2 };
+    const AVRational square = { 0, 1 };
+    AVFrame *frame = quartered(320, 180);
+    struct picture_format format;
+
+    (void)state;
+    picture_format_of(&format, frame, square, 0);
+    assert_true(picture_is_house(&format, &house));
+    picture_format_of(&format, frame, (AVRational){ 16, 15 }, 0);
+    assert_false(picture_is_house(&format, &house));
+    picture_format_of(&format, frame, square, TURN_MIRROR_X);
+    assert_false(picture_is_house(&format, &house));
+    frame->interlaced_frame = 1;
+    picture_format_of(&format, frame, square, 0);
+    assert_false(picture_is_house(&format, &house));
+    frame->interlaced_frame = 0;
+    frame->color_range = AVCOL_RANGE_JPEG;
+    picture_format_of(&format, frame, square, 0);
+    assert_false(picture_is_house(&format, &house));
+    frame->color_range = AVCOL_RANGE_MPEG;
+    frame->colorspace = AVCOL_SPC_BT709;
+    picture_format_of(&format, frame, square, 0);
+    assert_false(picture_is_house(&format, &house));
+    av_frame_free(&frame);
+}
+
+static void deinterlacing_leaves_what_stands_still(void **state)
+{
+    AVFrame *from = quartered(64, 32);
+    AVFrame *to = quartered(64, 32);
+
+    (void)state;
+    from->top_field_first = 1;
+    deinterlace(to, from);
+    for (int y = 0; y < 32; y++)
+        assert_memory_equal(to->data[0] + y * to->linesize[0],
+                            from->data[0] + y * from->linesize[0], 64);
+    /* combing: the lower field has another picture */
+    for (int y = 1; y < 32; y += 2)
+        memset(from->data[0] + y * from->linesize[0], 235, 64);
+    deinterlace(to, from);
+    for (int y = 20; y < 32; y++)
+        assert_int_equal(to->data[0][y * to->linesize[0] + 50], 60);
+    av_frame_free(&from);
+    av_frame_free(&to);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ticks_are_floored_exactly),
+        cmocka_unit_test(the_largest_moments_do_not_overflow),
+        cmocka_unit_test(lengths_round_halves_up),
+        cmocka_unit_test(rounded_timestamps_find_their_place),
+        cmocka_unit_test(languages_match_in_any_code),
+        cmocka_unit_test(sound_lies_where_its_timestamp_says),
+        cmocka_unit_test(small_steps_are_left_alone_large_ones_are_not),
+        cmocka_unit_test(sound_before_what_is_wanted_is_not_kept),
+        cmocka_unit_test(gain_clips_and_ramps),
+        cmocka_unit_test(display_matrices_become_turns),
+        cmocka_unit_test(pictures_keep_their_shape_and_are_turned),
+        cmocka_unit_test(only_a_house_picture_is_taken_as_it_is),
+        cmocka_unit_test(deinterlacing_leaves_what_stands_still),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
