@@ -282,6 +282,7 @@ again() {
 @test "rv-http is killed again and again: the viewer goes on at the very byte" {
     local i
     ring 1 --packets 300
+    "$TOOLS/rv-mkstats" "$RUN/1"
     http
     spawn viewer curl -s --max-time 6 "http://$AT/channel/1.ts" \
         -o "$BATS_TEST_TMPDIR/a"
@@ -295,6 +296,9 @@ again() {
     done
     wait "$viewer" || true
     assert_stream "$BATS_TEST_TMPDIR/a" '.packets > 30000'
+    "$BIN/rv-metrics" --once --run-dir "$RUN" >"$BATS_TEST_TMPDIR/m"
+    grep -qx 'retrovue_playout_restart_total{channel="1",stage="http"} 5' "$BATS_TEST_TMPDIR/m"
+    grep -qx 'retrovue_playout_viewer_connections_total{channel="1"} 1' "$BATS_TEST_TMPDIR/m"
 }
 
 @test "a hundred viewers, fast and slow, outlive rv-http" {

@@ -103,6 +103,7 @@ TAILQ_HEAD(channel_list, channel);
 struct server {
     char run_dir[RUNDIR_SIZE];
     bool is_matching_port;
+    bool is_restart; /* one of our name was killed */
     int64_t max_viewers;
     struct clock clock;
     struct stats_proc proc;
@@ -177,6 +178,8 @@ int32_t request_channel(const struct request *request);
 struct channel *channel_find(struct server *server, int32_t id, uint16_t port);
 /* Looks which channels have come and gone. */
 void channel_scan(struct server *server);
+/* Counts our restart with each channel that is there. */
+void channel_count_restart(struct server *server);
 /* Releases what is due and sends it; frees what is over. */
 void channel_run_all(struct server *server);
 /* Until the next release, at most max_us. */

@@ -112,6 +112,8 @@ static int start_listening(struct server *server, const struct opts *opts,
     if (listen_watch(server, true, err) < 0)
         return -1;
     channel_scan(server);
+    if (server->is_restart)
+        channel_count_restart(server);
     for (int i = 0; i < server->listener_count; i++)
         printf("{\"http\":\"%s\"}\n", server->listeners[i].address);
     fflush(stdout);

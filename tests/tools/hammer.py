@@ -6,6 +6,8 @@
   hammer.py stall HOST:PORT PATH
       a viewer that asks and then reads nothing; prints "cut" when the server
       has disconnected it.
+  hammer.py sink HOST:PORT PATH COUNT SECONDS
+      COUNT viewers who take everything at once; prints how many bytes.
   hammer.py raw HOST:PORT
       sends standard input as it is, prints the answer.
   hammer.py fuzz HOST:PORT ROUNDS
@@ -114,4 +116,26 @@ def fuzz(where, rounds):
     print(answered)
 
 
+def sink(where, path, count, seconds):
+    """COUNT viewers whose bytes the kernel throws away; prints the total."""
+    poll = select.epoll()
+    viewers = {}
+    for _ in range(int(count)):
+        s = ask(where, path)
+        s.setblocking(False)
+        viewers[s.fileno()] = s
+        poll.register(s.fileno(), select.EPOLLIN)
+    print("connected", flush=True)
+    total = 0
+    end = time.monotonic() + float(seconds)
+    while time.monotonic() < end:
+        for fd, _ in poll.poll(0.1):
+            try:
+                total += viewers[fd].recv_into(DISCARD, 0, socket.MSG_TRUNC)
+            except BlockingIOError:
+                continue
+    print(total)
+
+
+DISCARD = bytearray(1 << 20)
 globals()[sys.argv[1]](*sys.argv[2:])
