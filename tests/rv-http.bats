@@ -68,7 +68,8 @@ stats() { # what /healthz says of channel 1
     view /channel/1.ts 2 "$BATS_TEST_TMPDIR/a"
     # 25 stretches of 20 packets a second; the lead of 2 s is not let out
     assert_stream "$BATS_TEST_TMPDIR/a" '.packets >= 900 and .packets <= 1040'
-    assert_le "$(stats age_ms)" 60
+    assert_le "$(stats age_ms)" 100
+    assert_le 0 "$(stats age_ms)"
 }
 
 @test "two hundred viewers at once all get everything" {
@@ -269,4 +270,134 @@ stats() { # what /healthz says of channel 1
     run "$BIN/rv-http" --run-dir "$RUN" --name other --listen "$AT"
     assert_eq "$status" 1
     assert_contains "$output" "cannot listen there, give another port"
+}
+
+# again: kills rv-http and starts another one at a new port.
+again() {
+    kill -KILL "$HTTP"
+    wait "$HTTP" || true
+    rm -f "$BATS_TEST_TMPDIR/http.out"
+    http "$@"
+}
+
+@test "rv-http is killed again and again: the viewer goes on at the very byte" {
+    local i
+    ring 1 --packets 300
+    "$TOOLS/rv-mkstats" "$RUN/1"
+    http
+    spawn viewer curl -s --max-time 6 "http://$AT/channel/1.ts" \
+        -o "$BATS_TEST_TMPDIR/a"
+    local viewer=$PID size
+    wait_until '[ -s "$BATS_TEST_TMPDIR/a" ]' 5
+    for i in 1 2 3 4 5; do
+        again
+        wait_until '[ "$(stats viewers)" = 1 ]' 3
+        size=$(stat -c %s "$BATS_TEST_TMPDIR/a")
+        wait_until '[ "$(stat -c %s "$BATS_TEST_TMPDIR/a")" -gt '"$size"' ]' 3
+    done
+    wait "$viewer" || true
+    assert_stream "$BATS_TEST_TMPDIR/a" '.packets > 30000'
+    "$BIN/rv-metrics" --once --run-dir "$RUN" >"$BATS_TEST_TMPDIR/m"
+    grep -qx 'retrovue_playout_restart_total{channel="1",stage="http"} 5' "$BATS_TEST_TMPDIR/m"
+    grep -qx 'retrovue_playout_viewer_connections_total{channel="1"} 1' "$BATS_TEST_TMPDIR/m"
+}
+
+@test "a hundred viewers, fast and slow, outlive rv-http" {
+    local file
+    ring 1 --packets 100
+    http
+    mkdir "$BATS_TEST_TMPDIR/v"
+    spawn many "$PYTHON" "$ROOT/tests/tools/hammer.py" many "$AT" \
+        /channel/1.ts 100 6 "$BATS_TEST_TMPDIR/v"
+    local many=$PID
+    wait_until '[ "$(stats viewers)" = 100 ]' 5
+    again
+    wait_until '[ "$(stats viewers)" = 100 ]' 3
+    again
+    status_within "$many" 10
+    for file in "$BATS_TEST_TMPDIR"/v/*; do
+        sed -i '1,/^\r$/d' "$file"
+        assert_stream "$file" '.packets > 10000'
+    done
+}
+
+@test "one who waits for a keyframe outlives rv-http too" {
+    mkdir "$RUN/1"
+    http
+    spawn early curl -s --max-time 5 "http://$AT/channel/1.ts" \
+        -D "$BATS_TEST_TMPDIR/head" -o "$BATS_TEST_TMPDIR/a"
+    local early=$PID
+    wait_until 'grep -q "200 OK" "$BATS_TEST_TMPDIR/head"' 3
+    again
+    ring 1
+    wait "$early" || true
+    assert_stream "$BATS_TEST_TMPDIR/a" '.first == 0 and .packets > 200'
+}
+
+@test "when nobody comes after it, its viewers end and nothing is left" {
+    ring 1
+    http
+    spawn viewer curl -s --max-time 9 "http://$AT/channel/1.ts" -o /dev/null
+    local viewer=$PID
+    wait_until '[ "$(stats viewers)" = 1 ]' 5
+    kill -KILL "$HTTP"
+    wait "$HTTP" || true
+    kill "$RING"
+    status_within "$viewer" 5
+    rm -r "$RUN/1" "$RUN/http.proc"
+    assert_clean 5
+}
+
+@test "a signal ends its helper too, and without the helper it still serves" {
+    local hold
+    ring 1
+    http
+    hold=$(pgrep -f "^rv-hold $RUN\$")
+    kill -KILL "$hold"
+    view /channel/1.ts 1 "$BATS_TEST_TMPDIR/a"
+    assert_stream "$BATS_TEST_TMPDIR/a"
+    again
+    view /channel/1.ts 1 "$BATS_TEST_TMPDIR/a"
+    assert_stream "$BATS_TEST_TMPDIR/a"
+    kill "$HTTP" "$RING"
+    status_within "$HTTP" 3
+    rm -r "$RUN/1"
+    assert_clean
+}
+
+@test "a listener can be inherited, anything else cannot" {
+    ring 1
+    spawn http "$PYTHON" "$ROOT/tests/tools/hammer.py" inherit \
+        "$BIN/rv-http" --run-dir "$RUN" --listen-fd 3
+    wait_until "grep -q http '$BATS_TEST_TMPDIR/http.out'" 5
+    AT=$(jq -r .http "$BATS_TEST_TMPDIR/http.out")
+    view /channel/1.ts 1 "$BATS_TEST_TMPDIR/a"
+    assert_stream "$BATS_TEST_TMPDIR/a"
+    run "$BIN/rv-http" --run-dir "$RUN" --name b --listen-fd 7 7</dev/null
+    assert_eq "$status" 1
+    assert_contains "$output" "--listen-fd 7: is no listening socket"
+    [ ! -e "$RUN/b.hold" ]
+}
+
+@test "a ring that turns to rubbish while it is sent harms no other channel" {
+    local at
+    ring 1
+    ring 2
+    http
+    spawn other curl -s --max-time 6 "http://$AT/channel/1.ts" -o "$BATS_TEST_TMPDIR/a"
+    local other=$PID
+    spawn victim curl -s --max-time 9 "http://$AT/channel/2.ts" -o /dev/null
+    wait_until '[ "$(curl -s "http://$AT/healthz" | jq .viewers)" = 2 ]' 5
+    kill -KILL "$RING"
+    # the index, bit by bit, then the header with its sizes
+    for at in 60 40 20 8 4 2 1 0; do
+        dd if=/dev/urandom of="$RUN/2/ts" bs=4096 seek="$at" count=20 \
+            conv=notrunc status=none
+        assert_eq "$(status_of "http://$AT/healthz")" 200
+    done
+    assert_eq "$(status_of -I "http://$AT/channel/1.ts")" 200
+    status_of -I "http://$AT/channel/2.ts" # whatever it says
+    wait "$other" || true
+    assert_stream "$BATS_TEST_TMPDIR/a" '.packets > 2500'
+    gone "$HTTP" && return 1 || true
 }

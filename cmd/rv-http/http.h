@@ -71,6 +71,7 @@ struct conn {
     uint32_t header_sent;    /* bytes of the stream's header */
     uint32_t heard;          /* bytes that came behind the request */
     uint64_t offset;         /* STREAMING: next byte to send */
+    uint64_t viewer;         /* number for rv-hold */
     char *out;               /* ANSWERING */
     size_t out_size, out_sent;
     TAILQ_ENTRY(conn) link;
@@ -102,6 +103,7 @@ TAILQ_HEAD(channel_list, channel);
 struct server {
     char run_dir[RUNDIR_SIZE];
     bool is_matching_port;
+    bool is_restart; /* one of our name was killed */
     int64_t max_viewers;
     struct clock clock;
     struct stats_proc proc;
@@ -115,10 +117,16 @@ struct server {
     int64_t reading_count, conn_count, viewer_count;
     int64_t next_scan_us, next_sweep_us; /* monotonic */
     int64_t warn_again_us;               /* a wrong ring is met at every scan */
+    int hold;                            /* socket to rv-hold; -1: none */
+    int hold_folder;                     /* run_dir, to reach its name */
+    const char *hold_name;
+    uint64_t next_viewer;
 };
 
 /* --- server.c ------------------------------------------------------------- */
 
+/* Nothing is open: server_close() is safe from here on. */
+void server_init(struct server *server);
 int server_open(struct server *server, const char *run_dir, const char *name,
                 struct err *err);
 /* One round: wait, events, releases, time-outs. */
@@ -137,6 +145,8 @@ void listen_accept(struct server *server, struct listener *listener);
 
 void conn_new(struct server *server, int fd, uint16_t port);
 void conn_event(struct server *server, struct conn *conn, uint32_t events);
+/* A viewer's connection that another rv-http had; on no list yet. */
+struct conn *conn_restore(struct server *server, int fd, uint16_t port);
 /* A whole answer; takes `body` (malloc).  NULL body: no memory, drops. */
 void conn_answer(struct server *server, struct conn *conn, int status,
                  const char *type, char *body, size_t size, bool is_head);
@@ -170,6 +180,8 @@ int32_t request_channel(const struct request *request);
 struct channel *channel_find(struct server *server, int32_t id, uint16_t port);
 /* Looks which channels have come and gone. */
 void channel_scan(struct server *server);
+/* Counts our restart with each channel that is there. */
+void channel_count_restart(struct server *server);
 /* Releases what is due and sends it; frees what is over. */
 void channel_run_all(struct server *server);
 /* Until the next release, at most max_us. */
@@ -182,6 +194,9 @@ extern const char viewer_header[];
 /* Makes `conn` a viewer of the channel. */
 void viewer_join(struct server *server, struct conn *conn,
                  struct channel *channel);
+/* A viewer of a former rv-http; `has_started`: offset is set. */
+void viewer_restore(struct server *server, struct conn *conn,
+                    struct channel *channel, bool has_started);
 void viewer_leave(struct server *server, struct conn *conn);
 /* Sends what is released. */
 void viewer_send(struct server *server, struct conn *conn);

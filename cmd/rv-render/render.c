@@ -229,6 +229,7 @@ static int end_hole(struct render *render, struct err *err)
              (long long)render->discarded);
     render->discarded = 0;
     ts_mux_jump(&render->stretch.mux);
+    render->stretch.has_lead_in = true;
     return render_start_encoders(render, err);
 }
 
@@ -282,8 +283,10 @@ static bool is_too_late(const struct render *render)
         return false;
     const int64_t late =
         clock_utc_us(&render->clock) - deadline_us(render, render->next);
-    /* In a hole go on until the deadline is ahead by all that we need. */
-    return render->discarded > 0 ? late > -render->intake_us : late > HOLE_US;
+    /* In a hole go on until the encoders have their whole time again, but for
+     * what oversleeping takes. */
+    const int64_t enough = render->intake_us - house_us(&render->house, 2);
+    return render->discarded > 0 ? late > -enough : late > HOLE_US;
 }
 
 int render_step(struct render *render, struct err *err)
