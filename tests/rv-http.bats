@@ -270,3 +270,92 @@ stats() { # what /healthz says of channel 1
     assert_eq "$status" 1
     assert_contains "$output" "cannot listen there, give another port"
 }
+
+# again: kills rv-http and starts another one at a new port.
+again() {
+    kill -KILL "$HTTP"
+    wait "$HTTP" || true
+    rm -f "$BATS_TEST_TMPDIR/http.out"
+    http "$@"
+}
+
+@test "rv-http is killed again and again: the viewer goes on at the very byte" {
+    local i
+    ring 1 --packets 300
+    http
+    spawn viewer curl -s --max-time 6 "http://$AT/channel/1.ts" \
+        -o "$BATS_TEST_TMPDIR/a"
+    local viewer=$PID size
+    wait_until '[ -s "$BATS_TEST_TMPDIR/a" ]' 5
+    for i in 1 2 3 4 5; do
+        again
+        wait_until '[ "$(stats viewers)" = 1 ]' 3
+        size=$(stat -c %s "$BATS_TEST_TMPDIR/a")
+        wait_until '[ "$(stat -c %s "$BATS_TEST_TMPDIR/a")" -gt '"$size"' ]' 3
+    done
+    wait "$viewer" || true
+    assert_stream "$BATS_TEST_TMPDIR/a" '.packets > 30000'
+}
+
+@test "a hundred viewers, fast and slow, outlive rv-http" {
+    local file
+    ring 1 --packets 100
+    http
+    mkdir "$BATS_TEST_TMPDIR/v"
+    spawn many "$PYTHON" "$ROOT/tests/tools/hammer.py" many "$AT" \
+        /channel/1.ts 100 6 "$BATS_TEST_TMPDIR/v"
+    local many=$PID
+    wait_until '[ "$(stats viewers)" = 100 ]' 5
+    again
+    wait_until '[ "$(stats viewers)" = 100 ]' 3
+    again
+    status_within "$many" 10
+    for file in "$BATS_TEST_TMPDIR"/v/*; do
+        sed -i '1,/^\r$/d' "$file"
+        assert_stream "$file" '.packets > 10000'
+    done
+}
+
+@test "one who waits for a keyframe outlives rv-http too" {
+    mkdir "$RUN/1"
+    http
+    spawn early curl -s --max-time 5 "http://$AT/channel/1.ts" \
+        -D "$BATS_TEST_TMPDIR/head" -o "$BATS_TEST_TMPDIR/a"
+    local early=$PID
+    wait_until 'grep -q "200 OK" "$BATS_TEST_TMPDIR/head"' 3
+    again
+    ring 1
+    wait "$early" || true
+    assert_stream "$BATS_TEST_TMPDIR/a" '.first == 0 and .packets > 200'
+}
+
+@test "when nobody comes after it, its viewers end and nothing is left" {
+    ring 1
+    http
+    spawn viewer curl -s --max-time 9 "http://$AT/channel/1.ts" -o /dev/null
+    local viewer=$PID
+    wait_until '[ "$(stats viewers)" = 1 ]' 5
+    kill -KILL "$HTTP"
+    wait "$HTTP" || true
+    kill "$RING"
+    status_within "$viewer" 5
+    rm -r "$RUN/1" "$RUN/http.proc"
+    assert_clean 5
+}
+
+@test "a signal ends its helper too, and without the helper it still serves" {
+    local hold
+    ring 1
+    http
+    hold=$(pgrep -f "^rv-hold $RUN\$")
+    kill -KILL "$hold"
+    view /channel/1.ts 1 "$BATS_TEST_TMPDIR/a"
+    assert_stream "$BATS_TEST_TMPDIR/a"
+    again
+    view /channel/1.ts 1 "$BATS_TEST_TMPDIR/a"
+    assert_stream "$BATS_TEST_TMPDIR/a"
+    kill "$HTTP" "$RING"
+    status_within "$HTTP" 3
+    rm -r "$RUN/1"
+    assert_clean
+}

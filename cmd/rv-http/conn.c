@@ -85,7 +85,9 @@ void conn_drop(struct server *server, struct conn *conn)
     if (conn->state == DEAD)
         return;
     unlist(server, conn);
-    /* Another process may hold the socket too: close() alone ends nothing. */
+    /* rv-hold may have the socket too: close() alone neither ends the
+     * connection nor takes it out of epoll. */
+    epoll_ctl(server->epoll, EPOLL_CTL_DEL, conn->fd, NULL);
     shutdown(conn->fd, SHUT_RDWR);
     close(conn->fd);
     server->conn_count--;
@@ -296,35 +298,51 @@ static void set_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 }
 
-void conn_new(struct server *server, int fd, uint16_t port)
+/* A connection that epoll watches; NULL: no memory. */
+static struct conn *watch(struct server *server, int fd, uint16_t port)
 {
     struct conn *conn = calloc(1, sizeof(*conn));
     struct epoll_event event = { .events =
                                      EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                  .data.ptr = conn };
 
-    if (conn != NULL)
-        conn->request = request_new();
-    if (conn == NULL || conn->request == NULL ||
-        epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-        if (conn != NULL)
-            request_free(conn->request);
+    if (conn == NULL)
+        return NULL;
+    if (epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
         free(conn);
+        return NULL;
+    }
+    conn->source = SOURCE_CONN;
+    conn->fd = fd;
+    conn->port = port;
+    conn->can_write = true;
+    server->conn_count++;
+    return conn;
+}
+
+struct conn *conn_restore(struct server *server, int fd, uint16_t port)
+{
+    return watch(server, fd, port);
+}
+
+void conn_new(struct server *server, int fd, uint16_t port)
+{
+    struct request *request = request_new();
+    struct conn *conn = request ? watch(server, fd, port) : NULL;
+
+    if (conn == NULL) {
+        request_free(request);
         close(fd);
         return;
     }
     set_options(fd);
     if (server->reading_count >= HTTP_READING_MAX)
         conn_drop(server, TAILQ_FIRST(&server->reading));
-    conn->source = SOURCE_CONN;
+    conn->request = request;
     conn->state = READING;
-    conn->fd = fd;
-    conn->port = port;
-    conn->can_write = true;
     conn->deadline_us = clock_monotonic_us() + HTTP_HEADER_US;
     TAILQ_INSERT_TAIL(&server->reading, conn, link);
     server->reading_count++;
-    server->conn_count++;
     read_request(server, conn); /* mostly it is there already */
 }
 

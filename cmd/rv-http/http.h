@@ -71,6 +71,7 @@ struct conn {
     uint32_t header_sent;    /* bytes of the stream's header */
     uint32_t heard;          /* bytes that came behind the request */
     uint64_t offset;         /* STREAMING: next byte to send */
+    uint64_t viewer;         /* number for rv-hold */
     char *out;               /* ANSWERING */
     size_t out_size, out_sent;
     TAILQ_ENTRY(conn) link;
@@ -115,6 +116,10 @@ struct server {
     int64_t reading_count, conn_count, viewer_count;
     int64_t next_scan_us, next_sweep_us; /* monotonic */
     int64_t warn_again_us;               /* a wrong ring is met at every scan */
+    int hold;                            /* socket to rv-hold; -1: none */
+    int hold_folder;                     /* run_dir, to reach its name */
+    const char *hold_name;
+    uint64_t next_viewer;
 };
 
 /* --- server.c ------------------------------------------------------------- */
@@ -137,6 +142,8 @@ void listen_accept(struct server *server, struct listener *listener);
 
 void conn_new(struct server *server, int fd, uint16_t port);
 void conn_event(struct server *server, struct conn *conn, uint32_t events);
+/* A viewer's connection that another rv-http had; on no list yet. */
+struct conn *conn_restore(struct server *server, int fd, uint16_t port);
 /* A whole answer; takes `body` (malloc).  NULL body: no memory, drops. */
 void conn_answer(struct server *server, struct conn *conn, int status,
                  const char *type, char *body, size_t size, bool is_head);
@@ -182,6 +189,9 @@ extern const char viewer_header[];
 /* Makes `conn` a viewer of the channel. */
 void viewer_join(struct server *server, struct conn *conn,
                  struct channel *channel);
+/* A viewer of a former rv-http; `has_started`: offset is set. */
+void viewer_restore(struct server *server, struct conn *conn,
+                    struct channel *channel, bool has_started);
 void viewer_leave(struct server *server, struct conn *conn);
 /* Sends what is released. */
 void viewer_send(struct server *server, struct conn *conn);

@@ -2,8 +2,10 @@
 #include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
+#include "hold.h"
 #include "http.h"
 #include "log/log.h"
 
@@ -122,6 +124,8 @@ int main(int argc, char **argv)
     static struct server server;
     struct err err = ERR_EMPTY;
 
+    if (strcmp(argv[0], HOLD_PROGRAM) == 0)
+        return hold_main(argc, argv);
     cli_start("rv-http", &argp, argc, argv, &opts);
     log_in_service();
     shm_guard();

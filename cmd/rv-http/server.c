@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "hold.h"
 #include "http.h"
 #include "log/log.h"
 
@@ -44,7 +45,7 @@ int server_open(struct server *server, const char *run_dir, const char *name,
 {
     server->clock = CLOCK_EMPTY;
     server->proc = STATS_PROC_EMPTY;
-    server->epoll = server->spare = -1;
+    server->epoll = server->spare = server->hold = server->hold_folder = -1;
     TAILQ_INIT(&server->channels);
     TAILQ_INIT(&server->reading);
     TAILQ_INIT(&server->answering);
@@ -59,6 +60,7 @@ int server_open(struct server *server, const char *run_dir, const char *name,
     server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (server->epoll < 0 || server->spare < 0)
         return err_errno(err, ERR_SYSTEM, "epoll");
+    hold_open(server, name);
     return 0;
 }
 
@@ -74,6 +76,7 @@ void server_close(struct server *server)
     TAILQ_FOREACH_SAFE(conn, &server->answering, link, next)
     conn_drop(server, conn);
     conn_bury(server);
+    hold_close(server);
     for (int i = 0; i < server->listener_count; i++)
         close(server->listeners[i].fd);
     server->listener_count = 0;

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "hold.h"
 #include "http.h"
 #include "log/log.h"
 
@@ -35,17 +36,30 @@ void viewer_join(struct server *server, struct conn *conn,
     TAILQ_INSERT_TAIL(&channel->viewers, conn, link);
     count_viewer(server, channel, 1);
     stats_add(&channel->stats, STATS_VIEWERS_TOTAL, 1);
+    hold_viewer(server, conn);
     viewer_send(server, conn);
+}
+
+void viewer_restore(struct server *server, struct conn *conn,
+                    struct channel *channel, bool has_started)
+{
+    conn->state = has_started ? STREAMING : WAITING;
+    conn->channel = channel;
+    conn->deadline_us =
+        has_started ? INT64_MAX : clock_monotonic_us() + HTTP_KEYFRAME_US;
+    TAILQ_INSERT_TAIL(&channel->viewers, conn, link);
+    count_viewer(server, channel, 1);
 }
 
 void viewer_leave(struct server *server, struct conn *conn)
 {
     count_viewer(server, conn->channel, -1);
+    hold_dropped(server, conn);
     conn->channel = NULL;
 }
 
 /* A waiting viewer begins with the newest keyframe that is released. */
-static void start(struct conn *conn)
+static void start(struct server *server, struct conn *conn)
 {
     const struct channel *channel = conn->channel;
 
@@ -55,6 +69,7 @@ static void start(struct conn *conn)
     conn->state = STREAMING;
     conn->offset = channel->key_start;
     conn->deadline_us = INT64_MAX;
+    hold_started(server, conn);
 }
 
 /* The rest of the header and what is released: at most three pieces. */
@@ -117,7 +132,7 @@ void viewer_send(struct server *server, struct conn *conn)
     struct iovec iov[3];
 
     if (conn->state == WAITING)
-        start(conn);
+        start(server, conn);
     if (is_behind(conn, conn->offset)) {
         cut(server, conn);
         return;

@@ -320,3 +320,10 @@ void fill_apply(struct stage *stage, struct inputs *inputs)
     stage->is_change = cut >= 0;
     fill(stage);
 }
+
+void fill_again(struct stage *stage)
+{
+    timeline_forget(stage);
+    take_back(stage, first_difference(stage));
+    fill(stage);
+}

@@ -319,7 +319,8 @@ static void stage_close(struct stage *stage)
         unlink(stage->path);
     }
     stage_ring_close(&stage->ring);
-    if (is_ours && stage->run[0] != '\0')
+    const bool is_bare = !stage->is_service && access(stage->path, F_OK) < 0;
+    if (is_bare && stage->run[0] != '\0')
         rundir_remove(stage->run, stage->opts.ring, NULL);
     if (stage->made_folder)
         rmdir(stage->folder);
@@ -355,8 +356,8 @@ static int stage_step(struct stage *stage, struct err *err)
         return 0;
     if (stage->has_list && !had_list && stage->is_taken_over)
         pools_sweep(stage);
-    if (stage->is_tick)
-        pools_look(stage);
+    if (stage->is_tick && pools_look(stage))
+        fill_again(stage);
     is_busy |= fill(stage);
     fill_epoch(stage);
     is_busy |= asrun_step(stage);

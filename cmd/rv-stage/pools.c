@@ -182,13 +182,20 @@ struct held *pools_by_id(struct stage *stage, uint32_t id)
     return NULL;
 }
 
-void pools_look(struct stage *stage)
+bool pools_look(struct stage *stage)
 {
+    bool has_come = false;
+
     for (int i = 0; i < STAGE_POOLS; i++) {
         struct held *held = &stage->held[i];
-        if (held->id != 0 && held->pool.head != NULL && !held->is_gone)
+        if (held->id == 0 || held->is_gone)
+            continue;
+        if (held->pool.head != NULL)
             held->is_gone = !pool_has_producer(&held->pool);
+        else if (held->is_listed && is_beside_ring(stage, held->told))
+            has_come |= open_pool(stage, held, held->told) == 0;
     }
+    return has_come;
 }
 
 /* The first frame of each pool that references from `from` on name. */

@@ -166,8 +166,9 @@ struct bell *lists_bell(struct stage *stage);
 struct held *pools_open(struct stage *stage, const char *path);
 /* The pool of this id, opened if it is there; NULL: it is not. */
 struct held *pools_by_id(struct stage *stage, uint32_t id);
-/* Writers that are gone are found out; on a tick. */
-void pools_look(struct stage *stage);
+/* On a tick: finds out which writers are gone; true when a pool of the list
+ * that was not there has come. */
+bool pools_look(struct stage *stage);
 /* Gives back what nobody needs and removes pools that nobody needs. */
 void pools_release(struct stage *stage);
 /* At the start: removes what a dead stage left. */
@@ -178,6 +179,8 @@ void pools_close(struct stage *stage, bool remove);
 
 /* Takes over `inputs`; `now`: where inputs that begin "now" begin. */
 void timeline_set(struct stage *stage, struct inputs *inputs);
+/* A pool that was not there has come: what was made of that is wrong. */
+void timeline_forget(struct stage *stage);
 bool timeline_has_now(const struct stage *stage);
 void timeline_set_now(struct stage *stage, int64_t n);
 /* Frame n as the list has it: ref, and for a pool's frame its record. */
@@ -193,6 +196,8 @@ void timeline_retire(struct stage *stage, int64_t n);
 
 /* A new list into force: takes back what changes.  Takes `inputs`. */
 void fill_apply(struct stage *stage, struct inputs *inputs);
+/* The list in force has become another by itself: a pool has come. */
+void fill_again(struct stage *stage);
 /* Stages what can be; true when it did something. */
 bool fill(struct stage *stage);
 /* Sets the first epoch, and a new one after a hole. */

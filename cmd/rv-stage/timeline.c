@@ -60,46 +60,26 @@ static void learn_from_ring(const struct stage *stage, struct source *source)
     }
 }
 
-/* The slate that the former list did not end goes on where it was. */
-void timeline_set(struct stage *stage, struct inputs *inputs)
-{
-    struct timeline *timeline = &stage->timeline;
-    struct timeline *before = malloc(sizeof(*before));
-
-    if (before == NULL) {
-        log_error(&stage->log, "no memory for a new list of inputs");
-        inputs_clear(inputs);
-        return;
-    }
-    *before = *timeline;
-    for (int i = 0; i < STAGE_POOLS; i++)
-        stage->held[i].is_listed = false;
-    timeline->inputs = *inputs;
-    timeline->count = inputs->count;
-    for (int k = 0; k < inputs->count; k++) {
-        struct source *source = &timeline->source[k];
-        *source = (struct source){ .input = &inputs->input[k] };
-        if (source->input->pool[0] == '\0')
-            continue;
-        source->held = pools_open(stage, source->input->pool);
-        if (source->held == NULL)
-            continue;
-        source->held->is_listed = true;
-        if (source->held->pool.head != NULL)
-            source->held->hint = pool_released(&source->held->pool);
-        carry_over(before, source);
-        if (!stage->has_list && stage->is_taken_over)
-            learn_from_ring(stage, source);
-    }
-    inputs_clear(&before->inputs);
-    free(before);
-    *inputs = INPUTS_EMPTY;
-}
-
 void timeline_clear(struct stage *stage)
 {
     inputs_clear(&stage->timeline.inputs);
     stage->timeline.count = 0;
+}
+
+void timeline_forget(struct stage *stage)
+{
+    for (int k = 0; k < stage->timeline.count; k++) {
+        struct source *source = &stage->timeline.source[k];
+        const struct source *former = k > 0 ? source - 1 : NULL;
+        if (source->input->at_kind == INPUT_BEHIND && former != NULL &&
+            !former->has_end) {
+            source->has_start = false;
+            source->has_origin = source->input->has_origin;
+        }
+        if (source->held != NULL && source->held->pool.head != NULL &&
+            source->has_end && source->end == source->start)
+            source->has_end = false; /* an empty one finds it again */
+    }
 }
 
 bool timeline_has_now(const struct stage *stage)
@@ -244,6 +224,42 @@ static void resolve(struct stage *stage)
         if (!source->has_end)
             find_end(stage, source);
     }
+}
+
+void timeline_set(struct stage *stage, struct inputs *inputs)
+{
+    struct timeline *timeline = &stage->timeline;
+    struct timeline *before = malloc(sizeof(*before));
+
+    if (before == NULL) {
+        log_error(&stage->log, "no memory for a new list of inputs");
+        inputs_clear(inputs);
+        return;
+    }
+    *before = *timeline;
+    for (int i = 0; i < STAGE_POOLS; i++)
+        stage->held[i].is_listed = false;
+    timeline->inputs = *inputs;
+    timeline->count = inputs->count;
+    for (int k = 0; k < inputs->count; k++) {
+        struct source *source = &timeline->source[k];
+        *source = (struct source){ .input = &inputs->input[k] };
+        if (source->input->pool[0] == '\0')
+            continue;
+        source->held = pools_open(stage, source->input->pool);
+        if (source->held == NULL)
+            continue;
+        source->held->is_listed = true;
+        if (source->held->pool.head != NULL)
+            source->held->hint = pool_released(&source->held->pool);
+        carry_over(before, source);
+        if (!stage->has_list && stage->is_taken_over)
+            learn_from_ring(stage, source);
+    }
+    inputs_clear(&before->inputs);
+    free(before);
+    *inputs = INPUTS_EMPTY;
+    resolve(stage); /* who has a place of its own takes it from the others */
 }
 
 const struct source *timeline_source(const struct stage *stage, int64_t n)
