@@ -261,6 +261,126 @@ exact() {
     assert_eq "$output" "160 480"
 }
 
+@test "sound is that of the wanted language, else the first" {
+    local f=$BATS_TEST_TMPDIR/two.mkv
+    ffmpeg -nostdin -v error -f lavfi -i color=gray:s=$H:r=25:d=1 \
+        -f lavfi -i aevalsrc=0.05:d=1:s=48000 -f lavfi -i aevalsrc=0.4:d=1:s=48000 \
+        -map 0 -map 1 -map 2 -metadata:s:a:0 language=eng \
+        -metadata:s:a:1 language=ger -c:v ffv1 -c:a pcm_s16le "$f"
+    loud() {
+        ffmpeg -nostdin -v info -i "$OUT" -af astats=measure_perchannel=none \
+            -f null - 2>&1 | sed -n 's/.*Max level: //p' | cut -d. -f1
+    }
+    line "$f" 0/1 25 '"audio":["fr","de"]' | decode --house $H@25
+    [ "$(loud)" -gt 9000 ]
+    line "$f" 0/1 25 | decode --house $H@25
+    [ "$(loud)" -lt 2000 ]
+}
+
+# level RAW-NUT FRAME: mean luma of a picture.
+level() {
+    ffmpeg -nostdin -v error -i "$OUT" -vf "select=eq(n\\,$1)" -frames:v 1 \
+        -f rawvideo - 2>/dev/null | od -An -v -tu1 -N $((320 * 180)) |
+        awk '{ for (i = 1; i <= NF; i++) { s += $i; n++ } } END { print int(s / n + .5) }'
+}
+
+@test "fades go from black to the picture and back, gain is in decibels" {
+    local f=$BATS_TEST_TMPDIR/white.mkv
+    ffmpeg -nostdin -v error -f lavfi -i color=white:s=$H:r=25:d=2 \
+        -f lavfi -i aevalsrc=0.5:d=2:s=48000 -c:v ffv1 -c:a pcm_s16le "$f"
+    line "$f" 0/1 50 '"fade_in":"1/1","fade_out":"2/5"' | decode --house $H@25
+    assert_eq "$(level 0)" 16 "first"
+    assert_eq "$(level 30)" 235 "middle"
+    assert_le "$(level 12)" 127 "half"
+    assert_le 114 "$(level 12)" "half"
+    assert_le "$(level 49)" 40 "last"
+    # without a length the fade out ends where the asset ends
+    line "$f" 0/1 null '"fade_out":"2/5"' | decode --house $H@25
+    assert_eq "$(sum .pictures)" 50
+    assert_eq "$(level 35)" 235
+    assert_le "$(level 49)" 40
+    line "$f" 0/1 50 '"gain_db":-6.0206' | decode --house $H@25
+    run -0 bash -c "ffmpeg -nostdin -v info -i '$OUT' -af astats=measure_perchannel=none \
+        -f null - 2>&1 | sed -n 's/.*Max level: //p' | cut -d. -f1"
+    # 0.5 of full scale, mono into both of two channels (-3 dB each), halved
+    assert_le 5791 "$output"
+    assert_le "$output" 5795
+}
+
+@test "full range and the matrix of another size come out right" {
+    # RGB 200,50,50 is 97,106,194 in BT.601 and 86,113,194 in BT.709
+    local f
+    middle() {
+        ffmpeg -nostdin -v error -i "$OUT" -frames:v 1 -f rawvideo - 2>/dev/null |
+            "$PYTHON" -c '
+import sys
+w, h = int(sys.argv[1]), int(sys.argv[2])
+d = sys.stdin.buffer.read()
+c = w * h
+print(d[h // 2 * w + w // 2], d[c + h // 4 * (w // 2) + w // 4],
+      d[c + c // 4 + h // 4 * (w // 2) + w // 4])' "$@"
+    }
+    f=$BATS_TEST_TMPDIR/full.mkv
+    ffmpeg -nostdin -v error -f lavfi -i color=0xC83232:s=640x480:r=25:d=0.2 \
+        -vf scale=out_range=pc:out_color_matrix=bt601,format=yuvj420p \
+        -c:v mjpeg -q:v 1 "$f"
+    decode --house 640x480@25 "$f"
+    assert_eq "$(middle 640 480)" "97 106 194"
+    decode --house 1280x720@25 "$f"
+    assert_eq "$(middle 1280 720)" "85 114 194"
+}
+
+@test "interlaced pictures come out without combs" {
+    decode --house $H@25 "$(make_clip i.ts --frames 50 --rate 25 \
+        --vcodec mpeg2video --interlaced)"
+    assert_eq "$(sum .runs)" 1:0-49
+}
+
+# Frames at the asset's own rate (variable: at a rate that shows them all).
+@test "odd real files have the right number of frames" {
+    local folder=${RV_ODD_MEDIA:-$ROOT/../shared/media} name rate frames
+    [ -d "$folder" ] || skip "no odd media here (RV_ODD_MEDIA)"
+    while read -r name rate frames; do
+        [ -e "$folder/$name" ] || continue
+        decode --house 160x90@"$rate" "$folder/$name"
+        assert_eq "$(sum .pictures)" "$frames" "$name"
+        assert_eq "$(sum .pts_constant)" true "$name"
+    done <<-LIST
+	17_ts_pts_rollover_33bit.ts 24 432
+	18_ts_608_multichannel.ts 30000/1001 181
+	19_ts_multi_sps_size_change.ts 15 146
+	23_iphone_hevc_dolbyvision_rot_elst.mp4 30000/1001 77
+	25_vfr_cursed_3026x1386.mp4 25 218
+	26_mov_neg_edit_vfr_slides.mov 25 261
+	29_nasa_2video_2audio_sub.mp4 25 325
+	30_prores_4795fps_sar16-15.mov 48000/1001 40
+	32_theora_15fps_400x300.ogv 15 443
+	33_mediarecorder_no_duration.webm 15000/1001 74
+	35_vp9_odd_161x121.webm 2997/100 30
+	36_av1_10bit_portrait_hdr10.mp4 30000/1001 127
+	LIST
+}
+
+@test "odd real files can be cut into anywhere, with the same picture as played" {
+    local folder=${RV_ODD_MEDIA:-$ROOT/../shared/media} name whole cut
+    [ -d "$folder" ] || skip "no odd media here (RV_ODD_MEDIA)"
+    for name in "$folder"/{17,18,26,29,30,33,35}_*; do
+        [ -e "$name" ] || continue
+        "$BIN/rv-decode" --nut --house 160x90@10 "$name" |
+            ffmpeg -nostdin -v error -f nut -i - -map 0:v -f framemd5 - |
+            awk '!/^#/ { print $NF }' >"$BATS_TEST_TMPDIR/whole"
+        line "$name" 7/10 5 |
+            "$BIN/rv-decode" --nut --house 160x90@10 |
+            ffmpeg -nostdin -v error -f nut -i - -map 0:v -f framemd5 - |
+            awk '!/^#/ { print $NF }' >"$BATS_TEST_TMPDIR/cut"
+        whole=$(sed -n '8,12p' "$BATS_TEST_TMPDIR/whole" | tr '\n' ' ')
+        cut=$(head -5 "$BATS_TEST_TMPDIR/cut" | tr '\n' ' ')
+        # a file of less than a second is held
+        [ "$(wc -l <"$BATS_TEST_TMPDIR/whole")" -lt 12 ] && continue
+        assert_eq "$cut" "$whole" "$name"
+    done
+}
+
 @test "an option that is wrong is said with status 2" {
     run -2 "$BIN/rv-decode" --house 17 x
     assert_contains "$output" "--house"

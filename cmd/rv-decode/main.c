@@ -165,8 +165,10 @@ static int print_inputs(const struct decode *decode, struct err *err)
         return err_set(err, ERR_SYSTEM, "no memory for the inputs line");
     printf("%s\n", line);
     free(line);
-    /* A director that is gone reads nothing; frames matter more. */
-    fflush(stdout);
+    /* A director that is gone reads nothing; frames matter more.  In a shell
+     * the sink sees that the reader is gone. */
+    if (fflush(stdout) != 0)
+        clearerr(stdout);
     return 0;
 }
 
@@ -237,9 +239,9 @@ static int play_item(struct decode *decode, struct item *item, struct err *err)
         }
     }
     note_failure(decode, item, &why);
-    return decode->opts.channel > 0
-               ? 0
-               : play_gap(&decode->play, &item->segment, err);
+    return decode->opts.channel > 0 ? 0
+                                    : play_gap(&decode->play, &item->segment,
+                                               !item->has_failed, err);
 }
 
 static int run(struct decode *decode, struct err *err)
@@ -268,8 +270,6 @@ static int conclude(struct decode *decode, int rc, struct err *err)
     if (is_stopped) {
         err_set(&why, ERR_STATE, "rv-decode was stopped by a signal");
         sink_end(sink, sink->is_nut ? NULL : &why, err);
-        if (sink->is_open && !sink->is_nut && !decode->opts.pool)
-            unlink(decode->pool_path);
         return 0;
     }
     if (rc < 0) {
@@ -293,6 +293,16 @@ static int conclude(struct decode *decode, int rc, struct err *err)
                        "standard input: no segment; give segment lines "
                        "(rv-plan) or a file");
     return sink_end(sink, NULL, err);
+}
+
+/* A pool that nobody will adopt (it still has our name for it) goes. */
+static void remove_unwanted(const struct decode *decode)
+{
+    const struct sink *sink = &decode->sink;
+
+    if (sink->is_open && !sink->is_nut && !decode->opts.pool &&
+        (cli_stopping() || sink_is_alone(sink)))
+        unlink(decode->pool_path);
 }
 
 static int start(struct decode *decode, struct err *err)
@@ -341,6 +351,7 @@ int main(int argc, char **argv)
     if (rc == 0)
         rc = conclude(&decode, run(&decode, &err), &err);
     feed_stop(&decode.feed);
+    remove_unwanted(&decode);
     sink_close(&decode.sink);
     stats_close(&decode.stats);
     return cli_finish(rc, &err);

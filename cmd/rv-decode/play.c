@@ -412,15 +412,20 @@ static int finish(struct play *play, int64_t frames, struct err *err)
     return 0;
 }
 
-int play_gap(struct play *play, const struct segment *segment, struct err *err)
+int play_gap(struct play *play, const struct segment *segment, bool has_begun,
+             struct err *err)
 {
-    place_segment(play, segment);
+    int64_t frames = house_frame_at_us(&play->house, 1000000);
+
+    if (!has_begun)
+        place_segment(play, segment);
+    else
+        frames = 0;
+    if (segment->has_frames)
+        frames = segment->frames;
+    forget_shown(play);
     play->asset = NULL;
-    return finish(play,
-                  segment->has_frames
-                      ? segment->frames
-                      : house_frame_at_us(&play->house, 1000000),
-                  err);
+    return finish(play, frames, err);
 }
 
 static void measure_for_fade(struct play *play, const struct item *item)

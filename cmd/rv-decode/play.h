@@ -49,8 +49,11 @@ void play_clear(struct play *play);
  */
 int play_segment(struct play *play, const struct item *item, struct err *err);
 
-/* Leaves the gap of a segment that cannot be played: its duration, else one
- * second. */
-int play_gap(struct play *play, const struct segment *segment, struct err *err);
+/*
+ * Leaves the gap of a segment that cannot be played: its duration, else one
+ * second.  When play_segment() has begun it, only what is left of it.
+ */
+int play_gap(struct play *play, const struct segment *segment, bool has_begun,
+             struct err *err);
 
 #endif

@@ -76,8 +76,7 @@ void sink_close(struct sink *sink)
     *sink = SINK_EMPTY;
 }
 
-/* In a shell: the reader of our inputs line is gone, nobody takes frames. */
-static bool is_reader_gone(const struct sink *sink)
+bool sink_is_alone(const struct sink *sink)
 {
     struct pollfd out = { .fd = STDOUT_FILENO };
 
@@ -93,7 +92,7 @@ int sink_wait(struct sink *sink, uint32_t slots)
         return 0;
     const int64_t begin = clock_monotonic_us();
     bool has_room = false;
-    while (!has_room && !sink->is_stopping() && !is_reader_gone(sink))
+    while (!has_room && !sink->is_stopping() && !sink_is_alone(sink))
         has_room = pool_wait_room(&sink->pool, slots, WAIT_US);
     sink->waited_us += clock_monotonic_us() - begin;
     return has_room ? 0 : -1;

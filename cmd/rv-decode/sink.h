@@ -59,6 +59,9 @@ int sink_open_nut(struct sink *sink, const struct house *house,
 int sink_end(struct sink *sink, const struct err *why, struct err *err);
 void sink_close(struct sink *sink);
 
+/* In a shell: nobody reads our inputs line any more, or ever will. */
+bool sink_is_alone(const struct sink *sink);
+
 /* Waits until `slots` picture slots and a record are free: 0; -1: stop. */
 int sink_wait(struct sink *sink, uint32_t slots);
 
