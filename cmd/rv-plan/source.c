@@ -94,8 +94,8 @@ void source_print_problem(FILE *to, const char *name,
             problem->is_warning ? "warning: " : "", problem->text);
 }
 
-void source_print_problems(const struct source *source,
-                           const struct opts *opts, int rc)
+void source_print_problems(const struct source *source, const struct opts *opts,
+                           int rc)
 {
     bool is_first_error = rc < 0;
 
