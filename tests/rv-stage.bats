@@ -193,10 +193,10 @@ read_shell() { "$TOOLS/rv-ringread" --ring "$RUN/r/ring" "$@"; }
     stage
     gen 1 --frames 2000
     list 1 false "$(pool_in 1 0 0)" | want
-    read_ring --frames 600 --pace 1000 >"$BATS_TEST_TMPDIR/read" 3>&- &
-    local reader=$!
     gen 2 --frames 100
     gen 3 --frames 2000 --first 30
+    read_ring --frames 600 --pace 3000 >"$BATS_TEST_TMPDIR/read" 3>&- &
+    local reader=$!
     assert_eq "$(list 2 false "$(pool_in 1 0 0)" "$(pool_in 2 200 200 preview)" \
         "$(pool_in 1 300 0)" | want)" -1
     wait_until 'grep -q "^0-199" "$BATS_TEST_TMPDIR/read"' 10
@@ -301,6 +301,31 @@ $cut-599 clip 3 index 30-$((629 - cut)) preview"
     missed=$(sed -n 's/^100-\([0-9]*\) slate: .*/\1/p' "$BATS_TEST_TMPDIR/reader.out")
     assert_eq "$(tail -1 "$BATS_TEST_TMPDIR/reader.out")" \
         "$((missed + 1))-199 clip 2 index $((missed + 1 - 100))-99 plan"
+}
+
+# metric NAME: its value for channel 1
+metric() {
+    "$BIN/rv-metrics" --run-dir "$RUN" --once |
+        sed -n 's/^retrovue_playout_'"$1"'{channel="1"} //p'
+}
+
+@test "an underrun is counted once, a change of programme is not" {
+    HOUSE=32x16@100 stage
+    gen 1 --frames 1000 --slots 100 --house 32x16@100
+    gen 2 --frames 100 --slots 100 --house 32x16@100
+    list 1 false "$(pool_in 1 0 0)" | want
+    spawn reader "$TOOLS/rv-ringread" --ring "$RUN/1/ring" --paced
+    wait_until '[ "$(metric channel_state)" = 2 ]' 5
+    wait_until '[ "$(metric buffer_depth_frames)" -ge 60 ]' 5
+    list 2 false "$(pool_in 1 0 0)" "$(pool_in 2 '"now"' null preview)" | want
+    assert_eq "$(metric buffer_underrun_total)" 0
+    assert_eq "$(metric channel_state)" 2
+    wait_until 'grep -q "clip 2" "$BATS_TEST_TMPDIR/reader.out"' 5
+    assert_eq "$(metric channel_state)" 1
+    assert_eq "$(metric buffer_underrun_total)" 1
+    list 3 false '{"slate":"end of plan","reason":"slate: end of plan","at":"now","state":2}' | want
+    wait_until '[ "$(metric channel_state)" = 2 ]' 5
+    assert_eq "$(metric buffer_underrun_total)" 1
 }
 
 @test "a channel without input shows slate after one and a half seconds" {

@@ -59,7 +59,9 @@ static enum ring_result push(struct stage_ring *ring, int64_t n, uint64_t gen)
                                    .origin = n - (int64_t)gen,
                                    .seq = gen,
                                    .pool = (uint32_t)(gen * 7),
-                                   .reason = gen % REASON_COUNT };
+                                   .reason = gen % REASON_COUNT,
+                                   .run_first = n - (int64_t)gen,
+                                   .run_asset_first = (int64_t)gen };
 
     return stage_ring_push(ring, &ref);
 }
@@ -68,7 +70,9 @@ static bool is_whole(const struct stage_ref *ref)
 {
     return ref->origin == ref->n - (int64_t)ref->seq &&
            ref->pool == (uint32_t)(ref->seq * 7) &&
-           ref->reason == ref->seq % REASON_COUNT;
+           ref->reason == ref->seq % REASON_COUNT &&
+           ref->run_first == ref->origin &&
+           ref->run_asset_first == (int64_t)ref->seq;
 }
 
 /* Sets all positions to n, as if n frames had gone through. */
