@@ -139,16 +139,3 @@ refuses() {
     ctl status >/dev/null
     stop_serve
 }
-
-@test "a run folder left by a power cut is swept" {
-    start_serve
-    ctl start 1 "$good"
-    # everything dies at once, nobody cleans up
-    wait_until '! kill_test_processes' 5
-    [ -e "$RUN/run/1" ]
-    start_serve
-    assert_eq "$(ctl status --json | jq -c '[.[] | select(.state != "stopped")]')" '[]'
-    ctl start 1 "$good"
-    curl -s --max-time 5 "$(url 1)" | head -c 188 | grep -qa '^G'
-    stop_serve
-}
