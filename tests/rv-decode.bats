@@ -226,6 +226,27 @@ exact() {
         "$(seq 180 199 | tr '\n' ' ')"
 }
 
+@test "a spliced recording plays through, its sound at its pictures" {
+    local x y far=$BATS_TEST_TMPDIR/far.ts all=$BATS_TEST_TMPDIR/all.ts
+    x=$(make_clip x.ts --frames 90 --clip 3 --bframes 2)
+    y=$(make_clip y.ts --frames 90 --clip 4 --bframes 2)
+    ffmpeg -nostdin -v error -i "$y" -c copy -copyts -output_ts_offset 1000 \
+        -f mpegts "$far"
+    cat "$x" "$far" "$y" "$x" >"$all"
+    decode --house $H@30000/1001 "$all"
+    assert_eq "$(sum .runs)" '3:0-89 4:0-89 4:0-89 3:0-89'
+    assert_le "$(sum .av.max_abs_ms)" 1
+    assert_eq "$(sum .sound_jumps)" 0
+}
+
+@test "in behind the end is said, not shown as something else" {
+    line "$(make_clip one.mkv --frames 61 --clip 1 --bframes 2)" 5/1 10 \
+        >"$BATS_TEST_TMPDIR/line"
+    run -1 bash -c "'$BIN/rv-decode' --nut --house $H@25 2>&1 >/dev/null \
+        <'$BATS_TEST_TMPDIR/line'"
+    assert_contains "$output" "ends before 5.000 s"
+}
+
 @test "standard input is read as media, seekable or not, NUT too" {
     local path
     path=$(make_clip one.mkv --frames 61 --clip 1 --bframes 2)

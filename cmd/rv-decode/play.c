@@ -344,6 +344,12 @@ static int play_asset(struct play *play, int64_t r, struct err *err)
             *err = asset->why_broken;
             return -1;
         }
+        if (result == ASSET_OVER && length <= 0)
+            return err_set(
+                err, ERR_INPUT,
+                "asset %s: ends before %.3f s, where it shall begin; "
+                "give a smaller in",
+                segment->asset, (double)play->in.num / (double)play->in.den);
         source = FROM_ASSET;
         if (result == ASSET_OVER &&
             (!segment->has_frames || !after_end(play, r, length, &source)))

@@ -263,6 +263,14 @@ void channel_scan(struct server *server)
     }
 }
 
+void channel_count_restart(struct server *server)
+{
+    struct channel *channel;
+
+    TAILQ_FOREACH(channel, &server->channels, link)
+    stats_add(&channel->stats, STATS_RESTARTS_HTTP, 1);
+}
+
 void channel_free(struct server *server, struct channel *channel)
 {
     struct conn *conn, *next;

@@ -103,6 +103,7 @@ TAILQ_HEAD(channel_list, channel);
 struct server {
     char run_dir[RUNDIR_SIZE];
     bool is_matching_port;
+    bool is_restart; /* one of our name was killed */
     int64_t max_viewers;
     struct clock clock;
     struct stats_proc proc;
@@ -124,6 +125,8 @@ struct server {
 
 /* --- server.c ------------------------------------------------------------- */
 
+/* Nothing is open: server_close() is safe from here on. */
+void server_init(struct server *server);
 int server_open(struct server *server, const char *run_dir, const char *name,
                 struct err *err);
 /* One round: wait, events, releases, time-outs. */
@@ -177,6 +180,8 @@ int32_t request_channel(const struct request *request);
 struct channel *channel_find(struct server *server, int32_t id, uint16_t port);
 /* Looks which channels have come and gone. */
 void channel_scan(struct server *server);
+/* Counts our restart with each channel that is there. */
+void channel_count_restart(struct server *server);
 /* Releases what is due and sends it; frees what is over. */
 void channel_run_all(struct server *server);
 /* Until the next release, at most max_us. */

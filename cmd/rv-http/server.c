@@ -40,8 +40,16 @@ static void fit_limits(struct server *server)
              (long long)server->max_viewers);
 }
 
-int server_open(struct server *server, const char *run_dir, const char *name,
-                struct err *err)
+/* A page that nobody holds is of one that did not end by itself. */
+static void look_for_former(struct server *server, const char *name)
+{
+    struct stats_proc_state state;
+
+    stats_proc_look(server->run_dir, name, &state);
+    server->is_restart = state.pid != 0 && !state.is_alive;
+}
+
+void server_init(struct server *server)
 {
     server->clock = CLOCK_EMPTY;
     server->proc = STATS_PROC_EMPTY;
@@ -50,11 +58,18 @@ int server_open(struct server *server, const char *run_dir, const char *name,
     TAILQ_INIT(&server->reading);
     TAILQ_INIT(&server->answering);
     TAILQ_INIT(&server->dead);
+}
+
+int server_open(struct server *server, const char *run_dir, const char *name,
+                struct err *err)
+{
     prctl(PR_SET_TIMERSLACK, 1); /* nanosecond; releases are on time */
     fit_limits(server);
     if (rundir_find(server->run_dir, run_dir, err) < 0 ||
-        clock_open(&server->clock, server->run_dir, err) < 0 ||
-        stats_proc_enter(&server->proc, server->run_dir, name, err) < 0)
+        clock_open(&server->clock, server->run_dir, err) < 0)
+        return -1;
+    look_for_former(server, name);
+    if (stats_proc_enter(&server->proc, server->run_dir, name, err) < 0)
         return -1;
     server->epoll = epoll_create1(EPOLL_CLOEXEC);
     server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -33,16 +33,20 @@ uint64_t channel_total(const struct channel *channel,
     return channel->before.counters[counter] + channel->page.counters[counter];
 }
 
-int64_t channel_state(const struct channel *channel)
+bool channel_is_live(const struct channel *channel)
 {
-    const int64_t state = channel->gauges[STATS_STATE];
     bool is_alive = channel->proc_count == 0; /* nobody keeps a page */
 
     for (int i = 0; i < channel->proc_count; i++)
         is_alive = is_alive || channel->procs[i].is_alive;
-    if (!channel->is_there || !is_alive)
-        return 0;
-    return state >= 0 && state <= 3 ? state : 0;
+    return channel->is_there && is_alive;
+}
+
+int64_t channel_state(const struct channel *channel)
+{
+    const int64_t state = channel->gauges[STATS_STATE];
+
+    return channel_is_live(channel) && state >= 0 && state <= 3 ? state : 0;
 }
 
 static void add_totals(struct totals *to, const struct totals *from)

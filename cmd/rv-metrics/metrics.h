@@ -68,6 +68,8 @@ void metrics_close(struct metrics *metrics);
 void metrics_collect(struct metrics *metrics);
 uint64_t channel_total(const struct channel *channel,
                        enum stats_counter counter);
+/* Its page is there and, if any process of it has one, one of them lives. */
+bool channel_is_live(const struct channel *channel);
 /* Contract, section 4: 0 when it is stopped or nobody of it lives. */
 int64_t channel_state(const struct channel *channel);
 

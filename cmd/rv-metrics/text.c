@@ -149,7 +149,7 @@ static void write_state(const struct metrics *metrics, FILE *out)
     }
 }
 
-/* What a stopped channel would still show as of now is 0. */
+/* What a dead channel would still show as of now is 0. */
 static void write_gauges(const struct metrics *metrics, FILE *out)
 {
     for (size_t i = 0; i < COUNT(GAUGES); i++) {
@@ -158,7 +158,7 @@ static void write_gauges(const struct metrics *metrics, FILE *out)
         {
             put_channel(out, GAUGES[i].name, channel);
             put_number(out, GAUGES[i].form,
-                       channel_state(channel) != 0
+                       channel_is_live(channel)
                            ? channel->gauges[GAUGES[i].gauge]
                            : 0);
         }

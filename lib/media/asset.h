@@ -78,11 +78,11 @@ struct asset {
     struct packet_queue video_queue, audio_queue;
     AVPacket *packet;
     AVFrame *audio_frame;
-    bool is_at_end;      /* of the container */
-    int read_errors;     /* in a row */
-    int64_t newest_us;   /* newest video packet read, for interleaving */
-    int64_t next_dts[2]; /* video, audio: where the next packet is expected */
-    int64_t offset_us;   /* of timestamps, behind discontinuities */
+    bool is_at_end;       /* of the container */
+    int read_errors;      /* in a row */
+    int64_t newest_us;    /* newest video packet read, for interleaving */
+    int64_t next_dts[2];  /* video, audio: where the next packet is expected */
+    int64_t offset_us[2]; /* theirs, behind discontinuities */
 
     struct buffers buffers;
     /* Called before a packet goes into the video decoder; -1: stop. */

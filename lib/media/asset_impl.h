@@ -11,8 +11,11 @@
 /* A read that takes longer has failed (not on standard input). */
 #define READ_TIMEOUT_US INT64_C(15000000)
 #define READ_ERRORS_MAX 100
-/* A step in timestamps that is a discontinuity (as ffmpeg's own limit). */
-#define JUMP_US INT64_C(10000000)
+/* Steps in decoding times that are a discontinuity (ffmpeg's own limits). */
+#define JUMP_AHEAD_US INT64_C(10000000)
+#define JUMP_BACK_US  INT64_C(100000)
+/* So close to each other, video's and sound's jumps are the same one. */
+#define JUMP_SAME_US INT64_C(1000000)
 
 /* asset_read.c */
 

@@ -97,12 +97,15 @@ static int open_container(struct asset *asset, struct err *err)
     asset_begin_read(asset);
     int rc =
         avformat_open_input(&asset->format, is_stdin ? "" : url, NULL, NULL);
-    if (rc == AVERROR_INVALIDDATA || rc == AVERROR_EOF)
+    /* No memory: for what a damaged header asks. */
+    if (rc == AVERROR_INVALIDDATA || rc == AVERROR_EOF || rc == AVERROR(ENOMEM))
         return av_fail(err, AVERROR_INVALIDDATA, REMEDY,
                        "asset %s: not a media file", asset->path);
     if (rc < 0)
-        return av_fail(err, rc, REMEDY, "asset %s: cannot be opened",
-                       asset->path);
+        return av_fail(
+            err, rc,
+            strstr(asset->path, "://") ? "see that its server answers" : REMEDY,
+            "asset %s: cannot be opened", asset->path);
     asset_begin_read(asset);
     rc = avformat_find_stream_info(asset->format, NULL);
     if (rc < 0)

@@ -2,12 +2,12 @@
  * asset_read: packets out of the container, in two queues.
  *
  * A demuxer that gives nothing but errors ends the asset.  Timestamps that
- * step by more than ten seconds in a format that allows it (MPEG-TS: a spliced
- * recording) are brought into one line again.
+ * go back, or step by more than ten seconds, in a format that allows it
+ * (MPEG-TS: a spliced recording) are brought into one line again.
  */
 #include "media/asset_impl.h"
 
-#include <inttypes.h>
+#include <stdlib.h>
 
 #include "clock/clock.h"
 #include "media/av.h"
@@ -75,30 +75,35 @@ void asset_forget_packets(struct asset *asset)
     asset->is_at_end = false;
     asset->read_errors = 0;
     asset->newest_us = INT64_MIN;
-    asset->offset_us = 0;
+    asset->offset_us[0] = asset->offset_us[1] = 0;
 }
 
 /* Shifts timestamps behind a discontinuity; see the top. */
 static void straighten(struct asset *asset, AVPacket *packet)
 {
-    AVStream *stream = asset->format->streams[packet->stream_index];
-    int64_t *expected =
-        &asset->next_dts[packet->stream_index == asset->video ? 0 : 1];
+    const AVRational base =
+        asset->format->streams[packet->stream_index]->time_base;
+    const int own = packet->stream_index == asset->video ? 0 : 1;
+    int64_t *expected = &asset->next_dts[own];
+    int64_t *offset = &asset->offset_us[own];
 
     if (!(asset->format->iformat->flags & AVFMT_TS_DISCONT) ||
         packet->dts == AV_NOPTS_VALUE)
         return;
-    int64_t dts = av_rescale_q(packet->dts, stream->time_base, AV_TIME_BASE_Q);
+    const int64_t dts = av_rescale_q(packet->dts, base, AV_TIME_BASE_Q);
     if (*expected != AV_NOPTS_VALUE) {
-        const int64_t step = dts + asset->offset_us - *expected;
-        if (step > JUMP_US || step < -JUMP_US)
-            asset->offset_us -= step;
+        const int64_t step = dts + *offset - *expected;
+        const int64_t other = asset->offset_us[!own];
+        if (step > JUMP_AHEAD_US || step < -JUMP_BACK_US) {
+            /* Both streams jump; by the same, or they would drift apart. */
+            *offset -= step;
+            if (llabs(*offset - other) < JUMP_SAME_US)
+                *offset = other;
+        }
     }
     *expected =
-        dts + asset->offset_us +
-        av_rescale_q(packet->duration, stream->time_base, AV_TIME_BASE_Q);
-    const int64_t shift =
-        av_rescale_q(asset->offset_us, AV_TIME_BASE_Q, stream->time_base);
+        dts + *offset + av_rescale_q(packet->duration, base, AV_TIME_BASE_Q);
+    const int64_t shift = av_rescale_q(*offset, AV_TIME_BASE_Q, base);
     packet->dts += shift;
     if (packet->pts != AV_NOPTS_VALUE)
         packet->pts += shift;

@@ -42,7 +42,7 @@ enum stats_counter {
     STATS_SWITCHES,
     STATS_PLAN_UPDATES,
     STATS_CLOCK_JUMPS,
-    STATS_RESTARTS_HTTP, /* of the rv-http that serves this channel */
+    STATS_RESTARTS_HTTP, /* of the rv-http that serves it; by itself */
     STATS_COUNTERS
 };
 

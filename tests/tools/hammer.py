@@ -6,11 +6,16 @@
   hammer.py stall HOST:PORT PATH
       a viewer that asks and then reads nothing; prints "cut" when the server
       has disconnected it.
+  hammer.py sink HOST:PORT PATH COUNT SECONDS
+      COUNT viewers who take everything at once; prints how many bytes.
+  hammer.py inherit COMMAND...
+      COMMAND with a listening socket as descriptor 3.
   hammer.py raw HOST:PORT
       sends standard input as it is, prints the answer.
   hammer.py fuzz HOST:PORT ROUNDS
       random requests, whole, cut and mixed; prints how many were answered.
 """
+import os
 import random
 import select
 import socket
@@ -114,4 +119,34 @@ def fuzz(where, rounds):
     print(answered)
 
 
+def sink(where, path, count, seconds):
+    """COUNT viewers whose bytes the kernel throws away; prints the total."""
+    poll = select.epoll()
+    viewers = {}
+    for _ in range(int(count)):
+        s = ask(where, path)
+        s.setblocking(False)
+        viewers[s.fileno()] = s
+        poll.register(s.fileno(), select.EPOLLIN)
+    print("connected", flush=True)
+    total = 0
+    end = time.monotonic() + float(seconds)
+    while time.monotonic() < end:
+        for fd, _ in poll.poll(0.1):
+            try:
+                total += viewers[fd].recv_into(DISCARD, 0, socket.MSG_TRUNC)
+            except BlockingIOError:
+                continue
+    print(total)
+
+
+def inherit(*command):
+    """Runs COMMAND with a listening socket as descriptor 3."""
+    s = socket.create_server(("127.0.0.1", 0))
+    os.dup2(s.fileno(), 3)
+    os.set_inheritable(3, True)
+    os.execvp(command[0], command)
+
+
+DISCARD = bytearray(1 << 20)
 globals()[sys.argv[1]](*sys.argv[2:])

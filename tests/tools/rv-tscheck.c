@@ -22,6 +22,7 @@
 struct opts {
     const char *source;
     bool is_ring;
+    const char *copy; /* NULL: none */
     struct ts_check_config config;
 };
 
@@ -30,6 +31,7 @@ static const struct argp_option options[] = {
     { "rate", 'r', "N/D", 0, "Pictures a second (by the first two)", 0 },
     { "gop", 'g', "N", 0, "At most N pictures from keyframe to keyframe", 0 },
     { "vbv", 'v', "KBIT,KBIT", 0, "Rate and size of the video buffer", 0 },
+    { "copy", 'o', "FILE", 0, "Write what is in the TS ring to FILE", 0 },
     { "ring", 'R', NULL, 0, "The file is a TS ring", 0 },
     { 0 }
 };
@@ -56,6 +58,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
             argp_error(state, "--vbv: '%s'; give RATE,SIZE in kbit", arg);
         opts->config.vbv_rate_bits = rate * 1000;
         opts->config.vbv_size_bits = size * 1000;
+        return 0;
+    case 'o':
+        opts->copy = arg;
         return 0;
     case 'R':
         opts->is_ring = true;
@@ -86,7 +91,8 @@ static int feed_file(struct ts_check *check, const char *path, struct err *err)
 }
 
 /* From the oldest keyframe that is whole to the end. */
-static int feed_ring(struct ts_check *check, const char *path, struct err *err)
+static int feed_ring(struct ts_check *check, const char *path, FILE *copy,
+                     struct err *err)
 {
     struct ts_ring ring;
     struct ts_stretch s;
@@ -104,6 +110,8 @@ static int feed_ring(struct ts_check *check, const char *path, struct err *err)
         for (uint64_t at = s.start; is_begun && at < s.end; at += run) {
             const uint8_t *bytes = ts_ring_bytes(&ring, at, s.end, &run);
             ts_check_feed(check, bytes, run);
+            if (copy != NULL)
+                fwrite(bytes, 1, run, copy);
         }
     }
     ts_ring_close(&ring);
@@ -152,8 +160,16 @@ int main(int argc, char **argv)
         err_set(&err, ERR_SYSTEM, "no memory");
         return cli_finish(-1, &err);
     }
-    int rc = opts.is_ring ? feed_ring(check, opts.source, &err)
-                          : feed_file(check, opts.source, &err);
+    FILE *copy = opts.copy ? fopen(opts.copy, "we") : NULL;
+    int rc = 0;
+    if (opts.copy != NULL && copy == NULL)
+        rc = err_errno(&err, ERR_INPUT, "%s", opts.copy);
+    else if (opts.is_ring)
+        rc = feed_ring(check, opts.source, copy, &err);
+    else
+        rc = feed_file(check, opts.source, &err);
+    if (copy != NULL && fclose(copy) != 0)
+        rc = err_errno(&err, ERR_SYSTEM, "%s", opts.copy);
     if (rc == 0) {
         const struct ts_check_report *report = ts_check_end(check);
         print_report(report);
