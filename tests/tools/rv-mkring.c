@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <bsd/string.h>
+
 #include "cli/cli.h"
 #include "clock/clock.h"
 #include "err/err.h"
@@ -192,7 +194,7 @@ static void fill_frame(struct feeder *feeder, struct pool_frame *frame,
     frame->samples = house_pool_samples(house, frame->index);
     draw_sound(house, first, frame->index, pool_audio(pool, pool->next),
                frame->samples);
-    strcpy(frame->segment, "s1");
+    strlcpy(frame->segment, "s1", sizeof(frame->segment));
 }
 
 /* Makes frame n and stages it, waiting for room. */
