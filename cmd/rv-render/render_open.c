@@ -65,8 +65,9 @@ static int open_ring(struct render *render, struct err *err)
         const bool is_missing =
             rc < 0 && (err->kind == ERR_UNREACHABLE ||
                        err->kind == ERR_NOT_FOUND || err->kind == ERR_STATE);
-        const bool is_over =
-            !is_service && clock_monotonic_us() - begin >= wait_us;
+        /* In service a stage will come, unless the folder was removed. */
+        const bool is_over = clock_monotonic_us() - begin >= wait_us &&
+                             (!is_service || access(render->folder, F_OK) < 0);
         if (!is_missing || is_over || cli_stopping())
             break;
         clock_sleep_until(&render->clock,
