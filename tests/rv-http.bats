@@ -68,7 +68,8 @@ stats() { # what /healthz says of channel 1
     view /channel/1.ts 2 "$BATS_TEST_TMPDIR/a"
     # 25 stretches of 20 packets a second; the lead of 2 s is not let out
     assert_stream "$BATS_TEST_TMPDIR/a" '.packets >= 900 and .packets <= 1040'
-    assert_le "$(stats age_ms)" 60
+    assert_le "$(stats age_ms)" 100
+    assert_le 0 "$(stats age_ms)"
 }
 
 @test "two hundred viewers at once all get everything" {
@@ -362,4 +363,64 @@ again() {
     status_within "$HTTP" 3
     rm -r "$RUN/1"
     assert_clean
+}
+
+@test "a listener can be inherited, anything else cannot" {
+    ring 1
+    spawn http "$PYTHON" "$ROOT/tests/tools/hammer.py" inherit \
+        "$BIN/rv-http" --run-dir "$RUN" --listen-fd 3
+    wait_until "grep -q http '$BATS_TEST_TMPDIR/http.out'" 5
+    AT=$(jq -r .http "$BATS_TEST_TMPDIR/http.out")
+    view /channel/1.ts 1 "$BATS_TEST_TMPDIR/a"
+    assert_stream "$BATS_TEST_TMPDIR/a"
+    run "$BIN/rv-http" --run-dir "$RUN" --name b --listen-fd 7 7</dev/null
+    assert_eq "$status" 1
+    assert_contains "$output" "--listen-fd 7: is no listening socket"
+    [ ! -e "$RUN/b.hold" ]
+}
+
+@test "a ring that turns to rubbish while it is sent harms no other channel" {
+    local at
+    ring 1
+    ring 2
+    http
+    spawn other curl -s --max-time 6 "http://$AT/channel/1.ts" -o "$BATS_TEST_TMPDIR/a"
+    local other=$PID
+    spawn victim curl -s --max-time 9 "http://$AT/channel/2.ts" -o /dev/null
+    wait_until '[ "$(curl -s "http://$AT/healthz" | jq .viewers)" = 2 ]' 5
+    kill -KILL "$RING"
+    # the index, bit by bit, then the header with its sizes
+    for at in 60 40 20 8 4 2 1 0; do
+        dd if=/dev/urandom of="$RUN/2/ts" bs=4096 seek="$at" count=20 \
+            conv=notrunc status=none
+        assert_eq "$(status_of "http://$AT/healthz")" 200
+    done
+    assert_eq "$(status_of -I "http://$AT/channel/1.ts")" 200
+    status_of -I "http://$AT/channel/2.ts" # whatever it says
+    wait "$other" || true
+    assert_stream "$BATS_TEST_TMPDIR/a" '.packets > 2500'
+    gone "$HTTP" && return 1 || true
+}
+
+@test "a virtual clock stands still, steps and runs: releases follow it" {
+    local due
+    mkfifo "$BATS_TEST_TMPDIR/orders"
+    spawn vclock bash -c "exec '$TOOLS/rv-vclock' '$RUN' <'$BATS_TEST_TMPDIR/orders'"
+    exec 8>"$BATS_TEST_TMPDIR/orders"
+    wait_until "grep -q ready '$BATS_TEST_TMPDIR/vclock.out'" 5
+    ring 1 --run-dir "$RUN" --lead 10000
+    http
+    wait_until '[ "$(stats frame)" = 0 ]' 5
+    spawn viewer curl -sN --max-time 20 "http://$AT/channel/1.ts" -o "$BATS_TEST_TMPDIR/a"
+    local viewer=$PID
+    wait_until '[ "$(stat -c %s "$BATS_TEST_TMPDIR/a")" = 3760 ]' 5
+    echo "step 1" >&8
+    wait_until '[ "$(stats frame)" = 25 ]' 5
+    wait_until '[ "$(stat -c %s "$BATS_TEST_TMPDIR/a")" = $((26 * 3760)) ]' 5
+    echo "rate 20000000" >&8 # twenty times as fast: a minute in three seconds
+    wait_until '[ "$(stats frame)" -gt 1500 ]' 12
+    echo "rate 0" >&8
+    kill "$viewer"
+    assert_stream "$BATS_TEST_TMPDIR/a" '.first == 0 and .packets > 25000'
+    exec 8>&-
 }

@@ -10,8 +10,8 @@
 
 #include "log/log.h"
 
-#define AHEAD_SECONDS 10
-#define WANTS_MAX     16
+#define AHEAD_SECONDS    10
+#define WANTS_MAX        16
 #define DECODERS_AT_ONCE 24
 
 int64_t air_position(const struct channel *channel)

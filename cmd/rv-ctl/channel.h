@@ -43,8 +43,8 @@
 struct run_opts {
     const char *run_dir;
     const char *state_dir;
-    const char *plan;  /* a path */
-    const char *house; /* in force when neither plan nor format says */
+    const char *plan;   /* a path */
+    const char *house;  /* in force when neither plan nor format says */
     const char *format; /* program_format_json; NULL: none */
     int32_t channel;
     int port;
@@ -237,8 +237,7 @@ void plans_update(struct channel *channel, struct conn *conn, json_t *request);
 bool plans_waiting(struct channel *channel, int64_t now_us);
 void plans_cut_known(struct channel *channel, int64_t frame);
 /* The plan as it was read, kept for a new director. */
-int plans_keep_copy(struct channel *channel, const char *path,
-                    struct err *err);
+int plans_keep_copy(struct channel *channel, const char *path, struct err *err);
 struct plan *plans_load(const char *path, const char *copy, struct err *err);
 
 /* orders.c */
@@ -247,11 +246,11 @@ void orders_read(struct channel *channel, int place);
 void orders_reply(struct channel *channel, uint64_t conn, json_t *answer);
 void orders_refuse(struct channel *channel, struct conn *conn, json_t *request,
                    const struct err *err);
-void orders_wait(struct wait *waits, struct channel *channel,
-                 struct conn *conn, json_t *request);
+void orders_wait(struct wait *waits, struct channel *channel, struct conn *conn,
+                 json_t *request);
 /* Answers all who wait here: `make` gives the answer to one request. */
-typedef json_t *(*answer_maker)(struct channel *channel,
-                                const json_t *request, const void *data);
+typedef json_t *(*answer_maker)(struct channel *channel, const json_t *request,
+                                const void *data);
 void orders_answer_all(struct channel *channel, struct wait *waits,
                        answer_maker make, const void *data);
 json_t *orders_refusal_maker(struct channel *channel, const json_t *request,

@@ -37,8 +37,14 @@ struct client {
     char found[1100]; /* the address in use */
 };
 
-enum { OPT_ADDRESS = 3000, OPT_RUN_DIR, OPT_START, OPT_FRAMES, OPT_AT,
-       OPT_JSON };
+enum {
+    OPT_ADDRESS = 3000,
+    OPT_RUN_DIR,
+    OPT_START,
+    OPT_FRAMES,
+    OPT_AT,
+    OPT_JSON
+};
 
 static const struct argp_option options[] = {
     { "address", OPT_ADDRESS, "ADDRESS", 0,
@@ -67,8 +73,9 @@ static void check(const struct client *client, struct argp_state *state)
                           "load, switch, status, version or clock");
     const struct verb *verb = find_verb(client->word[0]);
     if (verb == NULL)
-        argp_error(state, "'%s' is no verb; give serve, run, start, update, "
-                          "stop, load, switch, status, version or clock",
+        argp_error(state,
+                   "'%s' is no verb; give serve, run, start, update, "
+                   "stop, load, switch, status, version or clock",
                    client->word[0]);
     const int words = client->words - 1;
     if (words < verb->least || words > verb->most)
@@ -237,8 +244,7 @@ static int run_update(struct client *client, struct err *err)
              &retrovue__playout__update_plan_response__descriptor, TIMEOUT_MS,
              &message, err) < 0)
         return -1;
-    printf("%s\n",
-           ((Retrovue__Playout__UpdatePlanResponse *)message)->message);
+    printf("%s\n", ((Retrovue__Playout__UpdatePlanResponse *)message)->message);
     drop(message);
     return 0;
 }
@@ -307,8 +313,7 @@ static int switch_timeout(const struct client *client)
     int64_t ms = TIMEOUT_MS;
 
     if (clock_open(&clock, NULL, NULL) == 0) {
-        const int64_t ahead =
-            client->at_ms - clock_utc_us(&clock) / 1000;
+        const int64_t ahead = client->at_ms - clock_utc_us(&clock) / 1000;
         if (client->at_ms > 0 && ahead > 0)
             ms += ahead;
         clock_close(&clock);
@@ -367,8 +372,7 @@ static const char *state_word(int32_t state)
     return state >= 0 && state <= 3 ? words[state] : "unknown";
 }
 
-static void
-print_json(const Retrovue__Playout__ListChannelsResponse *response)
+static void print_json(const Retrovue__Playout__ListChannelsResponse *response)
 {
     json_t *array = json_array();
 
@@ -388,8 +392,7 @@ print_json(const Retrovue__Playout__ListChannelsResponse *response)
     json_decref(array);
 }
 
-static void
-print_table(const Retrovue__Playout__ListChannelsResponse *response)
+static void print_table(const Retrovue__Playout__ListChannelsResponse *response)
 {
     printf("%8s  %-9s %5s %7s %10s %5s %7s  %-12s %s\n", "CHANNEL", "STATE",
            "DEPTH", "LEAD ms", "FRAME", "PORT", "VIEWERS", "SEGMENT", "ASSET");
@@ -448,10 +451,10 @@ static int run_clock(struct client *client, struct err *err)
     } else {
         printf("%s  %s%s, %+" PRId64 " us to the system clock, %" PRIu64
                " jumps%s\n",
-               utc,
-               state.source == CLOCK_SOURCE_VIRTUAL ? "virtual" : "real",
-               !state.has_page ? ", no page"
-               : state.has_keeper ? "" : ", nobody keeps it",
+               utc, state.source == CLOCK_SOURCE_VIRTUAL ? "virtual" : "real",
+               !state.has_page    ? ", no page"
+               : state.has_keeper ? ""
+                                  : ", nobody keeps it",
                state.offset_us, state.jumps,
                state.left_to_slew_us != 0 ? ", slewing" : "");
     }

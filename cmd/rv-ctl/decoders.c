@@ -38,10 +38,9 @@ static bool is_free(const struct decoder *decoder)
 void decoders_init(struct channel *channel)
 {
     for (int i = 0; i < CHANNEL_DECODERS; i++)
-        channel->decoder[i] = (struct decoder){ .pidfd = -1,
-                                                .in = -1,
-                                                .out = -1,
-                                                .pool = POOL_EMPTY };
+        channel->decoder[i] = (struct decoder){
+            .pidfd = -1, .in = -1, .out = -1, .pool = POOL_EMPTY
+        };
 }
 
 struct laid *find_laid(struct channel *channel, uint32_t id)
@@ -169,7 +168,8 @@ void decoders_keep_warm(struct channel *channel)
     static int64_t last_us;
     const int64_t now_us = clock_monotonic_us();
 
-    /* One a tenth of a second: one that dies at once must not become a storm. */
+    /* One a tenth of a second: one that dies at once must not become a storm.
+     */
     if (find_warm(channel) != NULL || now_us - last_us < 100000)
         return;
     last_us = now_us;
@@ -308,9 +308,8 @@ static void tell_end(struct channel *channel, struct decoder *decoder,
     } else if (pool == POOL_FAILED) {
         pool_failure(&decoder->pool, &why);
         /* Stopped by a signal, or out of memory: no fault of the asset. */
-        end = why.kind == ERR_STATE || why.kind == ERR_SYSTEM
-                  ? DECODER_CRASHED
-                  : DECODER_FAILED;
+        end = why.kind == ERR_STATE || why.kind == ERR_SYSTEM ? DECODER_CRASHED
+                                                              : DECODER_FAILED;
     } else if (is_known && WIFEXITED(status) && WEXITSTATUS(status) == 1) {
         end = DECODER_FAILED;
     }
@@ -318,9 +317,9 @@ static void tell_end(struct channel *channel, struct decoder *decoder,
         err_set(&why, ERR_INPUT, "asset %.400s: cannot be played",
                 laid->segment.asset);
     const bool was_opening = decoder->state == DECODER_OPENING;
-    const int64_t next = pool == POOL_ENDED ? pool_end_index(&decoder->pool)
-                                            : next_frame(channel, decoder,
-                                                         laid);
+    const int64_t next = pool == POOL_ENDED
+                             ? pool_end_index(&decoder->pool)
+                             : next_frame(channel, decoder, laid);
     if (end != DECODER_ENDED) {
         struct log_ctx ctx = { .channel = channel->opts.channel,
                                .segment = laid->segment.id,
@@ -446,10 +445,9 @@ void decoders_watch(struct channel *channel, int64_t now_us)
         if (decoder->pidfd < 0 || decoder->is_unwanted ||
             decoder->state == DECODER_WARM)
             continue;
-        const bool is_hanging =
-            decoder->state == DECODER_OPENING
-                ? does_not_open(channel, decoder, now_us)
-                : does_hang(decoder, now_us);
+        const bool is_hanging = decoder->state == DECODER_OPENING
+                                    ? does_not_open(channel, decoder, now_us)
+                                    : does_hang(decoder, now_us);
         if (!is_hanging)
             continue;
         log_warn(NULL, "rv-decode, process %d, hangs, killed",

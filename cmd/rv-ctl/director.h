@@ -43,15 +43,15 @@ enum preview_event {
 
 enum preview_action {
     ACTION_NONE = 0,
-    ACTION_OPEN,     /* start a decoder in the shadow */
-    ACTION_BUSY,     /* refuse: a switch is under way */
-    ACTION_REPLACE,  /* the opened one becomes the preview */
-    ACTION_CUT,      /* put it into the list */
-    ACTION_NOT_READY, /* say so, and remember what was asked */
-    ACTION_WAIT,     /* answer when the cut is taken */
-    ACTION_REPORT,   /* answer with the figures */
+    ACTION_OPEN,       /* start a decoder in the shadow */
+    ACTION_BUSY,       /* refuse: a switch is under way */
+    ACTION_REPLACE,    /* the opened one becomes the preview */
+    ACTION_CUT,        /* put it into the list */
+    ACTION_NOT_READY,  /* say so, and remember what was asked */
+    ACTION_WAIT,       /* answer when the cut is taken */
+    ACTION_REPORT,     /* answer with the figures */
     ACTION_NO_PREVIEW, /* refuse: nothing is loaded */
-    ACTION_DROP      /* forget it */
+    ACTION_DROP        /* forget it */
 };
 
 struct preview_step {

@@ -22,10 +22,10 @@ static struct conn *find_conn(struct channel *channel, uint64_t serial)
 static void watch(struct channel *channel, struct conn *conn)
 {
     struct epoll_event event = {
-        .events = EPOLLIN |
-                  (control_has_queued(&conn->control) ? EPOLLOUT : 0u),
-        .data.u64 = (uint64_t)SOURCE_CONN << 32 |
-                    (uint64_t)(conn - channel->conn)
+        .events =
+            EPOLLIN | (control_has_queued(&conn->control) ? EPOLLOUT : 0u),
+        .data.u64 =
+            (uint64_t)SOURCE_CONN << 32 | (uint64_t)(conn - channel->conn)
     };
 
     epoll_ctl(channel->epoll, EPOLL_CTL_MOD, conn->control.fd, &event);
@@ -75,8 +75,8 @@ void orders_refuse(struct channel *channel, struct conn *conn, json_t *request,
     orders_reply(channel, conn->serial, control_refusal(request, err));
 }
 
-void orders_wait(struct wait *waits, struct channel *channel,
-                 struct conn *conn, json_t *request)
+void orders_wait(struct wait *waits, struct channel *channel, struct conn *conn,
+                 json_t *request)
 {
     struct err err = ERR_EMPTY;
 
@@ -121,11 +121,10 @@ static json_t *status(struct channel *channel, const json_t *request)
     json_t *answer = control_answer(request, "");
     const int64_t state = stats_get_gauge(&channel->stats, STATS_STATE);
 
-    json_object_set_new(answer, "channel",
-                        json_integer(channel->opts.channel));
-    json_object_set_new(answer, "state",
-                        json_string(words[state >= 0 && state <= 3 ? state
-                                                                   : 0]));
+    json_object_set_new(answer, "channel", json_integer(channel->opts.channel));
+    json_object_set_new(
+        answer, "state",
+        json_string(words[state >= 0 && state <= 3 ? state : 0]));
     json_object_set_new(answer, "port", json_integer(channel->opts.port));
     json_object_set_new(
         answer, "depth",

@@ -24,8 +24,9 @@
 #define START_LEAD_US  INT64_C(800000)  /* from the start to frame 0 */
 #define READY_LEAD_US  INT64_C(300000)  /* the same once its picture is there */
 #define START_WAIT_US  INT64_C(1200000) /* for that picture */
-#define SHADOW_WAIT_US INT64_C(3000000) /* for the first frames of a new plan */
-#define NEW_IDS        1000000          /* keeps both plans' ids apart */
+#define SHADOW_WAIT_US INT64_C(3000000) /* for the first frames of a new plan  \
+                                         */
+#define NEW_IDS 1000000                 /* keeps both plans' ids apart */
 
 /* --- reading -------------------------------------------------------------- */
 
@@ -155,8 +156,7 @@ static int64_t base_of_wall_clock(struct channel *channel, int64_t lead_us)
 {
     const struct house *house = &channel->house;
     const int64_t start_us = channel->plan->start_us;
-    const int64_t from_us =
-        clock_utc_us(&channel->clock) + lead_us - start_us;
+    const int64_t from_us = clock_utc_us(&channel->clock) + lead_us - start_us;
     const int64_t elapsed = house_frame_at_us(house, from_us);
 
     channel->forced_epoch_us = start_us + house_us(house, elapsed);
@@ -186,10 +186,9 @@ int plans_first(struct channel *channel, struct err *err)
     channel->timeline = new_timeline();
     if (channel->timeline == NULL)
         return err_set(err, ERR_SYSTEM, "no memory for the timeline");
-    const int64_t base =
-        channel->plan->has_start
-            ? base_of_wall_clock(channel, START_LEAD_US)
-            : 0;
+    const int64_t base = channel->plan->has_start
+                             ? base_of_wall_clock(channel, START_LEAD_US)
+                             : 0;
     channel->is_epoch_open = channel->plan->has_start;
     channel->begin_us = clock_monotonic_us();
     timeline_start(channel->timeline, channel->plan, &channel->house, base);
@@ -212,8 +211,7 @@ void plans_settle_epoch(struct channel *channel, int64_t now_us)
         now_us - channel->begin_us < START_WAIT_US)
         return;
     channel->is_epoch_open = false;
-    timeline_shift(timeline,
-                   base_of_wall_clock(channel, READY_LEAD_US) - base);
+    timeline_shift(timeline, base_of_wall_clock(channel, READY_LEAD_US) - base);
 }
 
 /* --- a new plan ----------------------------------------------------------- */
@@ -269,12 +267,10 @@ static void take_over(struct channel *channel, int64_t frame, const char *how)
 }
 
 /* What the present plan shows until `frame` becomes a cut over the new one. */
-static void show_until(struct channel *channel, int64_t position,
-                       int64_t frame)
+static void show_until(struct channel *channel, int64_t position, int64_t frame)
 {
     struct timeline *next = channel->new_timeline;
-    const struct laid *on_air =
-        timeline_plan_at(channel->timeline, position);
+    const struct laid *on_air = timeline_plan_at(channel->timeline, position);
 
     if (on_air == NULL)
         return;
@@ -309,8 +305,7 @@ static int64_t frame_of_utc(const struct channel *channel, int64_t utc_us)
 {
     const struct stage_epoch epoch = stage_ring_epoch(&channel->ring);
 
-    return epoch.n0 +
-           house_frame_at_us(&channel->house, utc_us - epoch.utc_us);
+    return epoch.n0 + house_frame_at_us(&channel->house, utc_us - epoch.utc_us);
 }
 
 static bool has_epoch(const struct channel *channel)
@@ -350,8 +345,9 @@ static void lay_new(struct channel *channel, int64_t now_us)
         timeline_start(next, plan, &channel->house, position);
         next->next_id = ids;
         keep_cuts(channel);
-        take_over(channel, position, "a preview is on air; behind it the new "
-                                     "plan, whose time counts");
+        take_over(channel, position,
+                  "a preview is on air; behind it the new "
+                  "plan, whose time counts");
         return;
     }
     channel->new_deadline_us = now_us + SHADOW_WAIT_US;
@@ -361,8 +357,7 @@ static void lay_new(struct channel *channel, int64_t now_us)
 
 /* Reads the plan of an order; NULL: refused already. */
 static struct plan *read_new(struct channel *channel, struct conn *conn,
-                             json_t *request, const char *format,
-                             bool is_start)
+                             json_t *request, const char *format, bool is_start)
 {
     const char *path = json_string_value(json_object_get(request, "plan"));
     char copy[RUNDIR_SIZE + 16];

@@ -15,12 +15,12 @@
 #include "log/log.h"
 
 /* Ids of previews are apart from those of laid segments. */
-#define PREVIEW_ID      UINT32_C(0x80000000)
-#define NEAR_FRAMES     3 /* a target closer than this is "now" */
-#define RESULT_OK       1
+#define PREVIEW_ID       UINT32_C(0x80000000)
+#define NEAR_FRAMES      3 /* a target closer than this is "now" */
+#define RESULT_OK        1
 #define RESULT_NOT_READY 2
-#define RESULT_BUSY     3
-#define RESULT_FAILED   5
+#define RESULT_BUSY      3
+#define RESULT_FAILED    5
 
 static json_t *load_answer(const json_t *request, bool success, bool started,
                            int result, const char *message)
@@ -99,8 +99,7 @@ static int set_times(const struct channel *channel, struct preview *preview,
                        "start_frame: %" PRId64
                        " is out of range; give 0 or more",
                        preview->start_frame);
-    if (preview->frame_count < -1 ||
-        preview->frame_count > INT64_C(1) << 31)
+    if (preview->frame_count < -1 || preview->frame_count > INT64_C(1) << 31)
         return err_set(err, ERR_INPUT,
                        "frame_count: %" PRId64
                        " is out of range; give the number of frames, or 0 or "
@@ -112,8 +111,8 @@ static int set_times(const struct channel *channel, struct preview *preview,
     segment->has_frames = preview->frame_count > 0;
     if (segment->has_frames) {
         /* In house frames, rounded to the nearest, halves up. */
-        const __int128 top = (__int128)preview->frame_count * rate.den *
-                             house.num * 2;
+        const __int128 top =
+            (__int128)preview->frame_count * rate.den * house.num * 2;
         const __int128 bottom = (__int128)rate.num * house.den;
         segment->frames = (int64_t)((top + bottom) / (bottom * 2));
         if (segment->frames == 0)
@@ -158,8 +157,7 @@ static bool is_same_preview(const struct preview *a, const struct preview *b)
 {
     return a->is_there && strcmp(a->asset, b->asset) == 0 &&
            a->start_frame == b->start_frame &&
-           a->frame_count == b->frame_count &&
-           av_cmp_q(a->rate, b->rate) == 0;
+           a->frame_count == b->frame_count && av_cmp_q(a->rate, b->rate) == 0;
 }
 
 static json_t *replaced(struct channel *channel, const json_t *request,
@@ -310,9 +308,8 @@ static int64_t frame_at(const struct channel *channel, int64_t utc_ms)
     const int64_t half_us = house_us(&channel->house, 1) / 2;
     const int64_t since_us = utc_ms * 1000 - epoch.utc_us - half_us;
 
-    return epoch.n0 + (since_us > 0 ? house_frame_at_us(&channel->house,
-                                                        since_us)
-                                    : 0);
+    return epoch.n0 +
+           (since_us > 0 ? house_frame_at_us(&channel->house, since_us) : 0);
 }
 
 static void cut_now(struct channel *channel)
@@ -341,7 +338,8 @@ static void begin_cut(struct channel *channel)
     channel->figures = (struct cut_figures){ .frame = -1 };
     channel->cut_id = 0;
     channel->is_dirty = true;
-    if (channel->target_ms <= 0 || stage_ring_epoch(&channel->ring).serial == 0) {
+    if (channel->target_ms <= 0 ||
+        stage_ring_epoch(&channel->ring).serial == 0) {
         cut_now(channel);
         return;
     }
@@ -421,8 +419,7 @@ static json_t *not_ready(const json_t *request)
     return answer;
 }
 
-static int parse_target(const json_t *request, int64_t *target,
-                        struct err *err)
+static int parse_target(const json_t *request, int64_t *target, struct err *err)
 {
     if (get_int(request, "target_ms", target, err) < 0)
         return -1;
@@ -441,8 +438,7 @@ static void retarget(struct channel *channel, int64_t target_ms)
     if (channel->cut_id == 0 || channel->target_ms == target_ms ||
         air_position(channel) + NEAR_FRAMES >= channel->figures.frame)
         return;
-    const struct laid *cut =
-        timeline_find(channel->timeline, channel->cut_id);
+    const struct laid *cut = timeline_find(channel->timeline, channel->cut_id);
     if (cut != NULL) /* it may have got another decoder meanwhile */
         channel->preview.laid = *cut;
     timeline_uncut(channel->timeline, channel->cut_id);
@@ -450,8 +446,7 @@ static void retarget(struct channel *channel, int64_t target_ms)
     begin_cut(channel);
 }
 
-void preview_switch(struct channel *channel, struct conn *conn,
-                    json_t *request)
+void preview_switch(struct channel *channel, struct conn *conn, json_t *request)
 {
     struct err err = ERR_EMPTY;
     int64_t target;
@@ -502,8 +497,7 @@ void preview_switch(struct channel *channel, struct conn *conn,
 
 static void event(struct channel *channel, enum preview_event what)
 {
-    const struct preview_step step =
-        preview_step(channel->preview_state, what);
+    const struct preview_step step = preview_step(channel->preview_state, what);
 
     channel->preview_state = step.next;
     if (step.action == ACTION_CUT) {
@@ -527,8 +521,7 @@ static void care_for_decoder(struct channel *channel, int64_t now_us)
         (channel->preview_state != PREVIEW_LOADED &&
          channel->preview_state != PREVIEW_ARMED))
         return;
-    if (laid->is_retrying && laid->pending == 0 &&
-        now_us >= laid->retry_at_us)
+    if (laid->is_retrying && laid->pending == 0 && now_us >= laid->retry_at_us)
         (void)decoders_start(channel, laid, laid->retry_from);
     if (!laid->is_retrying && laid->pending == 0 && laid->count == 0)
         event(channel, EVENT_GONE);

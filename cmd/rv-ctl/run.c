@@ -31,8 +31,20 @@
 #define GIVE_UP_US    INT64_C(900000)
 #define HOLE_US       INT64_C(5000000) /* longer: a new epoch, not the old one */
 
-enum { OPT_RUN_DIR = 1000, OPT_CHANNEL, OPT_STATE_DIR, OPT_PLAN, OPT_PORT, OPT_HOUSE,
-       OPT_FORMAT, OPT_LEAD, OPT_MIN, OPT_MAX, OPT_SERVICE, OPT_TAKE_OVER };
+enum {
+    OPT_RUN_DIR = 1000,
+    OPT_CHANNEL,
+    OPT_STATE_DIR,
+    OPT_PLAN,
+    OPT_PORT,
+    OPT_HOUSE,
+    OPT_FORMAT,
+    OPT_LEAD,
+    OPT_MIN,
+    OPT_MAX,
+    OPT_SERVICE,
+    OPT_TAKE_OVER
+};
 
 struct run_args {
     struct run_opts opts;
@@ -45,11 +57,11 @@ static const struct argp_option options[] = {
     { "channel", OPT_CHANNEL, "N", 0, "The channel, instead of CHANNEL", 0 },
     { "state-dir", OPT_STATE_DIR, "DIR", 0,
       "Folder of the as-run log (default: the run folder)", 0 },
-    { "plan", OPT_PLAN, "PATH", 0,
-      "Plan, list of files or media file to play", 0 },
+    { "plan", OPT_PLAN, "PATH", 0, "Plan, list of files or media file to play",
+      0 },
     { "port", OPT_PORT, "N", 0, "Port that rv-http shall serve it on", 0 },
-    { "house", OPT_HOUSE, "WxH@RATE", 0,
-      "House format where the plan has none", 0 },
+    { "house", OPT_HOUSE, "WxH@RATE", 0, "House format where the plan has none",
+      0 },
     { "format", OPT_FORMAT, "JSON", 0,
       "House format that overrides the plan's (program_format_json)", 0 },
     { "lead", OPT_LEAD, "MS", 0, "Lead of rv-render", 0 },
@@ -133,8 +145,8 @@ void loop_add(struct channel *channel, int fd, uint32_t events,
               enum source source, int place)
 {
     struct epoll_event event = { .events = events,
-                                 .data.u64 = (uint64_t)source << 32 |
-                                             (uint32_t)place };
+                                 .data.u64 =
+                                     (uint64_t)source << 32 | (uint32_t)place };
 
     if (epoll_ctl(channel->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
         log_error(NULL, "epoll: %s", strerror(errno));
@@ -237,8 +249,7 @@ static bool is_alive(struct channel *channel)
     const int64_t due_us = stage_ring_deadline_us(
         &channel->ring, &epoch, stage_ring_cursor(&channel->ring));
     if (stage.is_alive || render.is_alive ||
-        (epoch.serial != 0 &&
-         due_us > clock_utc_us(&channel->clock) - HOLE_US))
+        (epoch.serial != 0 && due_us > clock_utc_us(&channel->clock) - HOLE_US))
         return true;
     stage_ring_close(&channel->ring);
     return false;
@@ -399,8 +410,8 @@ static void wait_and_dispatch(struct channel *channel, int64_t until_us)
     struct epoll_event events[32];
     const int64_t left_us = until_us - clock_monotonic_us();
     const int wait_ms = left_us <= 0 ? 0 : (int)((left_us + 999) / 1000);
-    const int count = epoll_wait(channel->epoll, events, 32,
-                                 wait_ms < 100 ? wait_ms : 100);
+    const int count =
+        epoll_wait(channel->epoll, events, 32, wait_ms < 100 ? wait_ms : 100);
 
     for (int i = 0; i < count; i++)
         dispatch(channel, events[i].data.u64, clock_monotonic_us());
@@ -493,6 +504,26 @@ static void empty_folder(struct channel *channel)
         (void)rundir_remove(channel->run, name, NULL);
 }
 
+/* Whoever keeps the clock takes its page along, unless others are here. */
+static void remove_clock(struct channel *channel)
+{
+    DIR *folder = opendir(channel->run);
+    const struct dirent *entry;
+    char path[RUNDIR_SIZE + 8];
+    bool is_alone = channel->clock.is_keeper;
+
+    while (folder != NULL && (entry = readdir(folder)) != NULL)
+        is_alone =
+            is_alone && (entry->d_name[0] < '1' || entry->d_name[0] > '9');
+    if (folder != NULL)
+        closedir(folder);
+    snprintf(path, sizeof(path), "%s/clock", channel->run);
+    if (is_alone)
+        (void)unlink(path);
+    clock_close(&channel->clock);
+    channel->clock = CLOCK_EMPTY;
+}
+
 static void tear_down(struct channel *channel)
 {
     struct err err = ERR_EMPTY;
@@ -513,7 +544,7 @@ static void tear_down(struct channel *channel)
                       &err);
     orders_close(channel);
     stats_close(&channel->stats);
-    clock_close(&channel->clock);
+    remove_clock(channel);
 }
 
 /* A server reads these lines: that it runs, or why not. */
@@ -553,6 +584,7 @@ int run_main(int argc, char **argv)
         tear_down(channel);
     } else if (channel->self.page != NULL && !channel->is_adopted) {
         empty_folder(channel);
+        remove_clock(channel);
     }
     const int status = cli_finish(rc, &err);
     free(channel->told);

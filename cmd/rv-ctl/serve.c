@@ -27,9 +27,20 @@
 #define TICK_US     INT64_C(100000)
 #define STOP_ALL_US INT64_C(3000000)
 
-enum { OPT_RUN_DIR = 2000, OPT_STATE_DIR, OPT_PLAN_DIR, OPT_MEDIA_ROOT,
-       OPT_LISTEN, OPT_SOCKET, OPT_METRICS, OPT_HTTP_HOST, OPT_HTTP_PORT,
-       OPT_HOUSE, OPT_USER, OPT_LEAD };
+enum {
+    OPT_RUN_DIR = 2000,
+    OPT_STATE_DIR,
+    OPT_PLAN_DIR,
+    OPT_MEDIA_ROOT,
+    OPT_LISTEN,
+    OPT_SOCKET,
+    OPT_METRICS,
+    OPT_HTTP_HOST,
+    OPT_HTTP_PORT,
+    OPT_HOUSE,
+    OPT_USER,
+    OPT_LEAD
+};
 
 static const struct argp_option options[] = {
     { "run-dir", OPT_RUN_DIR, "DIR", 0, "Run folder", 0 },
@@ -129,8 +140,8 @@ int serve_watch(struct serve *serve, int fd, uint32_t events,
                 enum serve_source source, int place)
 {
     struct epoll_event event = { .events = events,
-                                 .data.u64 = (uint64_t)source << 32 |
-                                             (uint32_t)place };
+                                 .data.u64 =
+                                     (uint64_t)source << 32 | (uint32_t)place };
 
     if (epoll_ctl(serve->epoll, EPOLL_CTL_ADD, fd, &event) == 0)
         return 0;
@@ -385,8 +396,8 @@ static void step(struct serve *serve, int64_t until_us)
     struct epoll_event events[64];
     const int64_t left_us = until_us - clock_monotonic_us();
     const int wait_ms = left_us <= 0 ? 0 : (int)((left_us + 999) / 1000);
-    const int count = epoll_wait(serve->epoll, events, 64,
-                                 wait_ms < 100 ? wait_ms : 100);
+    const int count =
+        epoll_wait(serve->epoll, events, 64, wait_ms < 100 ? wait_ms : 100);
     struct err err = ERR_EMPTY;
 
     for (int i = 0; i < count; i++)
@@ -416,9 +427,9 @@ static void serve_all(struct serve *serve)
             serve->wants_exec = false;
             exec_self(serve);
         }
-        next_us = least(served_update(serve, now_us),
-                        least(ports_update(serve, now_us),
-                              service_update(serve, now_us)));
+        next_us = least(
+            served_update(serve, now_us),
+            least(ports_update(serve, now_us), service_update(serve, now_us)));
     }
 }
 
@@ -433,8 +444,7 @@ static void stop_all(struct serve *serve)
         if (served->id != 0 && served->state != SERVED_STOPPED)
             served_stop(serve, served);
     }
-    while (served_any(serve) &&
-           clock_monotonic_us() - begin_us < STOP_ALL_US) {
+    while (served_any(serve) && clock_monotonic_us() - begin_us < STOP_ALL_US) {
         step(serve, clock_monotonic_us() + 10000);
         (void)served_update(serve, clock_monotonic_us());
     }

@@ -68,7 +68,8 @@ struct served {
     enum served_state state;
     bool was_running; /* known since before this start: keep it if that fails */
     char folder[RUNDIR_SIZE];
-    char plan[1024]; /* of the first start; the director keeps the present one */
+    char
+        plan[1024]; /* of the first start; the director keeps the present one */
     char *format;
     int port;
     pid_t pid;
@@ -76,6 +77,7 @@ struct served {
     int out;   /* its standard output; -1 */
     char line[2048];
     size_t line_length;
+    struct err why; /* it said that it cannot start */
     struct control control;
     struct restart restart;
     int64_t start_at_us;   /* start it again then; 0: not to be started */
@@ -160,6 +162,8 @@ int ports_open(struct serve *serve, int port, int *actual, struct err *err);
 int ports_metrics(struct serve *serve, struct err *err);
 void ports_ended(struct serve *serve, int place);
 int64_t ports_update(struct serve *serve, int64_t now_us);
+/* Closes a port that no channel has; the server's own stays. */
+void ports_release(struct serve *serve, int port);
 void ports_close_all(struct serve *serve);
 struct port *ports_find(struct serve *serve, int port);
 struct port *ports_find_metrics(struct serve *serve);

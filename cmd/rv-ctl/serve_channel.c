@@ -170,15 +170,14 @@ static void said(struct serve *serve, struct served *served, const char *line)
     if (json_is_true(json_object_get(object, "ok"))) {
         runs(serve, served);
     } else if (json_is_object(object)) {
-        struct err err = ERR_EMPTY;
         const char *kind = json_string_value(json_object_get(object, "kind"));
         const char *text =
             json_string_value(json_object_get(object, "message"));
-        err_set(&err, err_kind_from_name(kind != NULL ? kind : ""), "%s",
-                text != NULL ? text : "the director could not start");
-        log_warn(&(struct log_ctx){ .channel = served->id }, "%s", err.text);
-        served->state = SERVED_STOPPED;
-        service_start_failed(serve, served->id, &err);
+        err_set(&served->why, err_kind_from_name(kind != NULL ? kind : ""),
+                "%s", text != NULL ? text : "the director could not start");
+        log_warn(&(struct log_ctx){ .channel = served->id }, "%s",
+                 served->why.text);
+        served->state = SERVED_STOPPED; /* answered when it is gone */
     }
     json_decref(object);
 }
@@ -265,6 +264,28 @@ static void is_stopped(struct serve *serve, struct served *served)
     service_stopped(serve, served->id);
 }
 
+/* As if it had never been asked for. */
+static void could_not_start(struct serve *serve, struct served *served)
+{
+    const int32_t id = served->id;
+    const int port = served->port;
+    char name[16];
+
+    served->start_at_us = 0;
+    if (!served->was_running) {
+        name_of(id, name);
+        (void)rundir_remove(serve->run, name, NULL);
+        free(served->format);
+        *served = (struct served){ .id = 0,
+                                   .pidfd = -1,
+                                   .out = -1,
+                                   .why = served->why,
+                                   .control = CONTROL_EMPTY };
+    }
+    ports_release(serve, port);
+    service_start_failed(serve, id, &served->why);
+}
+
 static void died(struct serve *serve, struct served *served)
 {
     struct stats stats = STATS_EMPTY;
@@ -303,8 +324,7 @@ void served_ended(struct serve *serve, int place)
     const bool is_gone = !is_known && access(page, F_OK) < 0;
     switch (served->state) {
     case SERVED_STOPPED: /* it said that it cannot start */
-        if (!served->was_running)
-            (void)served_find(serve, served->id);
+        could_not_start(serve, served);
         break;
     case SERVED_STOPPING:
         if (!is_clean)
@@ -482,8 +502,8 @@ static void adopt(struct serve *serve, int32_t id)
         served->id = 0;
         return;
     }
-    if (served->port > 0 && ports_open(serve, served->port, &served->port,
-                                       &err) < 0)
+    if (served->port > 0 &&
+        ports_open(serve, served->port, &served->port, &err) < 0)
         log_warn(NULL, "%s", err.text);
 }
 

@@ -44,9 +44,8 @@ static json_t *describe(struct serve *serve, bool keep)
     json_t *rpc = json_array(), *ports = json_array(), *stopped = json_array();
 
     for (size_t i = 0; i < count && i < 8; i++) {
-        json_array_append_new(rpc, json_pack("{s:i,s:i}", "fd",
-                                             listeners[i].fd, "lock",
-                                             listeners[i].lock_fd));
+        json_array_append_new(rpc, json_pack("{s:i,s:i}", "fd", listeners[i].fd,
+                                             "lock", listeners[i].lock_fd));
         keep_open(listeners[i].fd, keep);
         keep_open(listeners[i].lock_fd, keep);
     }
@@ -55,18 +54,16 @@ static json_t *describe(struct serve *serve, bool keep)
         if (!port->is_used)
             continue;
         json_array_append_new(
-            ports, json_pack("{s:i,s:i,s:i,s:b,s:s,s:s}", "fd", port->fd,
-                             "pid", port->pidfd >= 0 ? (int)port->pid : 0,
-                             "port", (int)port->port, "is_metrics",
-                             port->is_metrics, "host", port->host, "address",
-                             port->address));
+            ports, json_pack("{s:i,s:i,s:i,s:b,s:s,s:s}", "fd", port->fd, "pid",
+                             port->pidfd >= 0 ? (int)port->pid : 0, "port",
+                             (int)port->port, "is_metrics", port->is_metrics,
+                             "host", port->host, "address", port->address));
         keep_open(port->fd, keep);
     }
     for (int i = 0; i < SERVE_CHANNELS; i++) {
         if (serve->channel[i].id != 0 &&
             serve->channel[i].state == SERVED_STOPPED)
-            json_array_append_new(stopped,
-                                  json_integer(serve->channel[i].id));
+            json_array_append_new(stopped, json_integer(serve->channel[i].id));
     }
     keep_open(serve->lock, keep);
     return json_pack("{s:i,s:s,s:i,s:o,s:o,s:o}", "lock", serve->lock, "grpc",
@@ -180,8 +177,8 @@ int exec_take(struct serve *serve, struct err *err)
     const json_t *stopped = json_object_get(state, "stopped");
     for (size_t i = 0; i < json_array_size(stopped); i++) {
         struct served *served = served_new(
-            serve,
-            (int32_t)json_integer_value(json_array_get(stopped, i)), NULL);
+            serve, (int32_t)json_integer_value(json_array_get(stopped, i)),
+            NULL);
         if (served != NULL)
             served->was_running = true;
     }

@@ -25,8 +25,8 @@
 #include "log/log.h"
 #include "proc/spawn.h"
 
-#define BACKLOG    4096
-#define LISTEN_FD  3 /* what a child sees its listener as */
+#define BACKLOG   4096
+#define LISTEN_FD 3 /* what a child sees its listener as */
 
 static int open_one(const struct addrinfo *at)
 {
@@ -156,8 +156,7 @@ static int listen_at(struct serve *serve, const char *host, int number,
                            .pidfd = -1 };
     strlcpy(port->host, host, sizeof(port->host));
     snprintf(port->address, sizeof(port->address),
-             strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
-             port->port);
+             strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port->port);
     *out = port;
     return 0;
 }
@@ -244,6 +243,25 @@ int64_t ports_update(struct serve *serve, int64_t now_us)
     return next_us;
 }
 
+void ports_release(struct serve *serve, int number)
+{
+    struct port *port = ports_find(serve, number);
+
+    for (int i = 0; i < SERVE_CHANNELS; i++) {
+        if (serve->channel[i].id != 0 && serve->channel[i].port == number)
+            return;
+    }
+    if (port == NULL || number == serve->opts.http_port)
+        return;
+    if (port->pidfd >= 0) {
+        spawn_signal(port->pidfd, SIGTERM);
+        close(port->pidfd);
+    }
+    if (port->fd >= 0)
+        close(port->fd);
+    *port = (struct port){ .is_used = false };
+}
+
 void ports_close_all(struct serve *serve)
 {
     const int64_t begin_us = clock_monotonic_us();
@@ -297,10 +315,9 @@ static void adopt_http(struct serve *serve, uint16_t number)
     const int pidfd = spawn_watch(state.pid);
     if (pidfd < 0)
         return;
-    *port = (struct port){ .is_used = true,
-                           .port = number,
-                           .pid = state.pid,
-                           .pidfd = pidfd };
+    *port = (struct port){
+        .is_used = true, .port = number, .pid = state.pid, .pidfd = pidfd
+    };
     strlcpy(port->host, serve->opts.http_host, sizeof(port->host));
     snprintf(port->address, sizeof(port->address), "%s:%u",
              serve->opts.http_host, number);
@@ -309,7 +326,6 @@ static void adopt_http(struct serve *serve, uint16_t number)
     log_info(NULL, "rv-http on %s, process %d, taken over", port->address,
              (int)state.pid);
 }
-
 
 static void end_old_metrics(struct serve *serve)
 {

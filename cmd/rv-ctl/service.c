@@ -58,15 +58,14 @@ static struct pending *new_pending(struct serve *serve, struct rpc_call *call,
         struct pending *pending = &serve->pending[i];
         if (pending->is_used)
             continue;
-        *pending = (struct pending){
-            .is_used = true,
-            .call = call,
-            .id = ++serve->next_id,
-            .channel = channel,
-            .method = method,
-            .order = order,
-            .until_us = clock_monotonic_us() + ORDER_US
-        };
+        *pending =
+            (struct pending){ .is_used = true,
+                              .call = call,
+                              .id = ++serve->next_id,
+                              .channel = channel,
+                              .method = method,
+                              .order = order,
+                              .until_us = clock_monotonic_us() + ORDER_US };
         if (order != NULL)
             json_object_set_new(order, "id",
                                 json_integer((json_int_t)pending->id));
@@ -273,8 +272,7 @@ void service_send(struct serve *serve, struct served *served)
             pending->channel != served->id || served->control.fd < 0)
             continue;
         pending->is_sent = control_send(&served->control,
-                                        json_incref(pending->order),
-                                        NULL) == 0;
+                                        json_incref(pending->order), NULL) == 0;
     }
 }
 
@@ -306,8 +304,7 @@ int64_t service_update(struct serve *serve, int64_t now_us)
 /* --- checks --------------------------------------------------------------- */
 
 /* False: refused already. */
-static bool accepts(struct serve *serve, struct rpc_call *call,
-                    int32_t channel)
+static bool accepts(struct serve *serve, struct rpc_call *call, int32_t channel)
 {
     const char *theirs = rpc_call_metadata(call, "playout-api-version");
     const char *ours = rpc_api_version();
@@ -395,6 +392,7 @@ static void start_new(struct serve *serve, struct rpc_call *call,
     if (served_start(serve, served, false, &err) < 0) {
         if (!served->was_running)
             served->id = 0;
+        ports_release(serve, port);
         rpc_call_fail(call, &err);
         return;
     }
@@ -490,8 +488,7 @@ static void handle_stop(struct rpc_call *call, const ProtobufCMessage *message,
         return;
     struct served *served = served_find(serve, request->channel_id);
     if (served == NULL) {
-        err_set(&err, ERR_NOT_FOUND,
-                "channel %d is not known; nothing to stop",
+        err_set(&err, ERR_NOT_FOUND, "channel %d is not known; nothing to stop",
                 request->channel_id);
         rpc_call_fail(call, &err);
         return;
@@ -505,11 +502,11 @@ static void handle_stop(struct rpc_call *call, const ProtobufCMessage *message,
 }
 
 /* A relative asset lies in the media folder. */
-static void find_asset(const struct serve *serve, const char *asset,
-                       char *path, size_t size)
+static void find_asset(const struct serve *serve, const char *asset, char *path,
+                       size_t size)
 {
-    const bool is_plain = asset[0] != '/' && asset[0] != '\0' &&
-                          strstr(asset, "://") == NULL;
+    const bool is_plain =
+        asset[0] != '/' && asset[0] != '\0' && strstr(asset, "://") == NULL;
 
     if (is_plain && serve->opts.media_root != NULL)
         snprintf(path, size, "%s/%s", serve->opts.media_root, asset);
@@ -549,14 +546,14 @@ static void handle_switch(struct rpc_call *call,
     if (!accepts(serve, call, request->channel_id) ||
         (served = running(serve, call, request->channel_id)) == NULL)
         return;
-    struct pending *pending = new_pending(
-        serve, call, served->id, METHOD_SWITCH,
-        json_pack("{s:s,s:I}", "do", "switch", "target_ms",
-                  (json_int_t)request->target_boundary_time_ms));
+    struct pending *pending =
+        new_pending(serve, call, served->id, METHOD_SWITCH,
+                    json_pack("{s:s,s:I}", "do", "switch", "target_ms",
+                              (json_int_t)request->target_boundary_time_ms));
     if (pending == NULL)
         return;
-    const int64_t ahead_us = request->target_boundary_time_ms * 1000 -
-                             clock_utc_us(&serve->clock);
+    const int64_t ahead_us =
+        request->target_boundary_time_ms * 1000 - clock_utc_us(&serve->clock);
     if (request->target_boundary_time_ms > 0 &&
         request->target_boundary_time_ms < INT64_C(253402300800000) &&
         ahead_us > 0)
@@ -650,11 +647,11 @@ static void handle_list(struct rpc_call *call, const ProtobufCMessage *message,
 
 #define CONTROL "/retrovue.playout.PlayoutControl/"
 #define STATUS  "/retrovue.playout.PlayoutStatus/"
-#define ROW(path, method, request_type, response_type)                    \
-    {                                                                     \
-        .name = path, .handle = method, .on_done = call_gone,             \
-        .request = &retrovue__playout__##request_type##__descriptor,      \
-        .response = &retrovue__playout__##response_type##__descriptor     \
+#define ROW(path, method, request_type, response_type)                         \
+    {                                                                          \
+        .name = path, .handle = method, .on_done = call_gone,                  \
+        .request = &retrovue__playout__##request_type##__descriptor,           \
+        .response = &retrovue__playout__##response_type##__descriptor          \
     }
 
 static const struct rpc_method methods[] = {

@@ -64,19 +64,17 @@ static json_t *laid_to_json(const struct laid *laid)
         put(object, "until", laid->until);
     for (int i = 0; i < laid->count; i++) {
         const struct stretch *stretch = &laid->stretch[i];
-        json_array_append_new(stretches,
-                              json_pack("{s:I,s:I,s:b,s:s}", "pool",
-                                        (json_int_t)stretch->pool, "from",
-                                        (json_int_t)stretch->from, "is_short",
-                                        stretch->is_short, "why",
-                                        stretch->why));
+        json_array_append_new(
+            stretches,
+            json_pack("{s:I,s:I,s:b,s:s}", "pool", (json_int_t)stretch->pool,
+                      "from", (json_int_t)stretch->from, "is_short",
+                      stretch->is_short, "why", stretch->why));
     }
     json_object_set_new(object, "stretches", stretches);
     put(object, "pending", laid->pending);
     put(object, "pending_from", laid->pending_from);
     put(object, "failures", laid->failures);
-    json_object_set_new(object, "is_retrying",
-                        json_boolean(laid->is_retrying));
+    json_object_set_new(object, "is_retrying", json_boolean(laid->is_retrying));
     put(object, "retry_from", laid->retry_from);
     return object;
 }
@@ -294,11 +292,11 @@ static json_t *decoders_to_json(const struct channel *channel)
             decoder->state == DECODER_WARM)
             continue;
         json_array_append_new(
-            array, json_pack("{s:i,s:I,s:I,s:I,s:i}", "pid", (int)decoder->pid,
-                             "pool", (json_int_t)decoder->pool_id, "laid",
-                             (json_int_t)decoder->laid, "from",
-                             (json_int_t)decoder->from, "state",
-                             (int)decoder->state));
+            array,
+            json_pack("{s:i,s:I,s:I,s:I,s:i}", "pid", (int)decoder->pid, "pool",
+                      (json_int_t)decoder->pool_id, "laid",
+                      (json_int_t)decoder->laid, "from",
+                      (json_int_t)decoder->from, "state", (int)decoder->state));
     }
     return array;
 }
@@ -307,16 +305,15 @@ static void adopt_decoders(struct channel *channel, const json_t *array)
 {
     for (size_t i = 0; i < json_array_size(array); i++) {
         const json_t *one = json_array_get(array, i);
-        struct decoder decoder = { .pidfd = -1,
-                                   .in = -1,
-                                   .out = -1,
-                                   .pool = POOL_EMPTY };
+        struct decoder decoder = {
+            .pidfd = -1, .in = -1, .out = -1, .pool = POOL_EMPTY
+        };
         decoder.pid = (pid_t)get(one, "pid");
         decoder.pool_id = (uint32_t)get(one, "pool");
         decoder.laid = (uint32_t)get(one, "laid");
         decoder.from = get(one, "from");
-        decoder.state = get(one, "state") == DECODER_OPEN ? DECODER_OPEN
-                                                          : DECODER_OPENING;
+        decoder.state =
+            get(one, "state") == DECODER_OPEN ? DECODER_OPEN : DECODER_OPENING;
         decoders_adopt(channel, &decoder);
     }
 }
@@ -362,7 +359,8 @@ void state_write(struct channel *channel)
     put(object, "min_depth", channel->opts.min_depth);
     put(object, "max_depth", channel->opts.max_depth);
     json_object_set_new(object, "asrun", json_string(channel->asrun));
-    json_object_set_new(object, "timeline", timeline_to_json(channel->timeline));
+    json_object_set_new(object, "timeline",
+                        timeline_to_json(channel->timeline));
     json_object_set_new(object, "preview", preview_to_json(channel));
     json_object_set_new(object, "decoders", decoders_to_json(channel));
     char *text = json_dumps(object, JSON_COMPACT);

@@ -126,8 +126,7 @@ int timeline_lay(struct timeline *timeline, int64_t floor, int64_t horizon,
     resolve(timeline);
     drop_past(timeline, floor);
     while (!timeline->is_over && !is_covered(timeline, horizon)) {
-        const int rc =
-            plan_walk_next(&timeline->walk, &segment, &index, err);
+        const int rc = plan_walk_next(&timeline->walk, &segment, &index, err);
         if (rc < 0)
             return -1;
         if (rc == 0) {
@@ -277,8 +276,8 @@ static void want_retry(struct wanting *wanting, struct laid *laid)
         return;
     if (laid->has_first) {
         /* Behind slate it comes in where it can; else exactly there. */
-        const int64_t margin = ends_in_slate(laid) ? wanting->timeline->second
-                                                   : 0;
+        const int64_t margin =
+            ends_in_slate(laid) ? wanting->timeline->second : 0;
         from = max64(from, wanting->position + margin - laid->first);
     }
     if (laid->has_first && laid->first + from >= laid_end(laid)) {
@@ -314,9 +313,8 @@ static void want_visible(struct wanting *wanting, struct laid *laid)
     }
 }
 
-int timeline_wants(struct timeline *timeline, int64_t position,
-                   int64_t horizon, int64_t now_us, struct want *wants,
-                   int max)
+int timeline_wants(struct timeline *timeline, int64_t position, int64_t horizon,
+                   int64_t now_us, struct want *wants, int max)
 {
     struct wanting wanting = { timeline, position, horizon, now_us,
                                wants,    0,        max };
@@ -413,8 +411,8 @@ static void fails(const struct timeline *timeline, struct laid *laid,
         return;
     }
     bound(timeline, laid, next);
-    const int waits = end == DECODER_CRASHED ? laid->failures - 1
-                                             : laid->failures;
+    const int waits =
+        end == DECODER_CRASHED ? laid->failures - 1 : laid->failures;
     laid->retry_at_us = now_us + back_off_us(waits);
     if (!ends_in_slate(laid))
         add_stretch(laid, 0, next, why);
@@ -429,8 +427,8 @@ void laid_over(const struct timeline *timeline, struct laid *laid,
         laid->count > 0 && laid->stretch[laid->count - 1].pool == pool;
     if (!was_pending && !is_last)
         return; /* of no interest any more */
-    const int64_t from = was_pending ? laid->pending_from
-                                     : laid->stretch[laid->count - 1].from;
+    const int64_t from =
+        was_pending ? laid->pending_from : laid->stretch[laid->count - 1].from;
     const bool is_new = next > from;
 
     if (end == DECODER_ENDED && (is_new || from > 0)) {
@@ -573,11 +571,11 @@ static void set_slate(struct input *input, const struct laid *laid,
     const bool is_planned = laid->segment.type == SEGMENT_SLATE;
 
     input->state = is_planned || stretch->is_short ? 2 : 3;
-    input->reason = is_planned ? strcmp(laid->segment.id, "gap") == 0
-                                     ? REASON_SLATE_GAP
-                                     : REASON_SLATE_PLANNED
-                 : stretch->is_short ? REASON_SLATE_SHORT
-                                     : REASON_SLATE_MISSING;
+    input->reason = is_planned          ? strcmp(laid->segment.id, "gap") == 0
+                                              ? REASON_SLATE_GAP
+                                              : REASON_SLATE_PLANNED
+                    : stretch->is_short ? REASON_SLATE_SHORT
+                                        : REASON_SLATE_MISSING;
     strlcpy(input->why, stretch->why, sizeof(input->why));
     strlcpy(input->segment, laid->segment.id, sizeof(input->segment));
     strlcpy(input->asset, laid->segment.asset, sizeof(input->asset));
@@ -754,8 +752,7 @@ bool timeline_keep_place(struct timeline *next, const struct timeline *present,
     if (on_air == NULL || on_air->index < 0)
         return false;
     for (int i = 0; i < PLAN_SEGMENTS_MAX; i++) {
-        if (plan_walk_next(&walk, &segment, &index, NULL) != 1 ||
-            walk.pass > 1)
+        if (plan_walk_next(&walk, &segment, &index, NULL) != 1 || walk.pass > 1)
             return false;
         if (index >= 0 && is_same_segment(on_air, &segment, index))
             break;

@@ -118,9 +118,8 @@ int64_t laid_end(const struct laid *laid);
  * `position`: the first frame that is not yet taken.  Slate segments get
  * their stretch here.  Gives how many (at most `max`).
  */
-int timeline_wants(struct timeline *timeline, int64_t position,
-                   int64_t horizon, int64_t now_us, struct want *wants,
-                   int max);
+int timeline_wants(struct timeline *timeline, int64_t position, int64_t horizon,
+                   int64_t now_us, struct want *wants, int max);
 
 /* The whole plan later (or earlier) by so many frames; no cuts. */
 void timeline_shift(struct timeline *timeline, int64_t by);

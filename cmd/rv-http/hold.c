@@ -20,7 +20,7 @@
 #include "log/log.h"
 
 #define ANSWER_MS 1000 /* rv-hold's time to give what it holds */
-#define BYE_MS    500
+#define BYE_MS    200
 #define TELL_US   100000 /* a stopped rv-hold costs this once */
 
 extern char **environ;

@@ -125,6 +125,8 @@ struct server {
 
 /* --- server.c ------------------------------------------------------------- */
 
+/* Nothing is open: server_close() is safe from here on. */
+void server_init(struct server *server);
 int server_open(struct server *server, const char *run_dir, const char *name,
                 struct err *err);
 /* One round: wait, events, releases, time-outs. */

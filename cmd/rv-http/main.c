@@ -95,8 +95,9 @@ static const struct argp argp = {
     .doc = "Send the channels of a run folder to viewers over HTTP.",
 };
 
-static int start_listening(struct server *server, const struct opts *opts,
-                           struct err *err)
+/* Before anything else is opened: an inherited number must not be ours. */
+static int open_listeners(struct server *server, const struct opts *opts,
+                          struct err *err)
 {
     for (int i = 0; i < opts->where_count; i++) {
         const struct where *where = &opts->where[i];
@@ -106,9 +107,13 @@ static int start_listening(struct server *server, const struct opts *opts,
         if (rc < 0)
             return -1;
     }
-    if (opts->where_count == 0 &&
-        listen_on(server, DEFAULT_HOST, DEFAULT_PORT, err) < 0)
-        return -1;
+    return opts->where_count > 0
+               ? 0
+               : listen_on(server, DEFAULT_HOST, DEFAULT_PORT, err);
+}
+
+static int start_serving(struct server *server, struct err *err)
+{
     if (listen_watch(server, true, err) < 0)
         return -1;
     channel_scan(server);
@@ -133,9 +138,12 @@ int main(int argc, char **argv)
     shm_guard();
     server.is_matching_port = opts.is_matching_port;
     server.max_viewers = opts.max_viewers;
-    int rc = server_open(&server, opts.run_dir, opts.name, &err);
+    server_init(&server);
+    int rc = open_listeners(&server, &opts, &err);
     if (rc == 0)
-        rc = start_listening(&server, &opts, &err);
+        rc = server_open(&server, opts.run_dir, opts.name, &err);
+    if (rc == 0)
+        rc = start_serving(&server, &err);
     while (rc == 0 && !cli_stopping())
         rc = server_step(&server, &err);
     server_close(&server);

@@ -49,8 +49,7 @@ static void look_for_former(struct server *server, const char *name)
     server->is_restart = state.pid != 0 && !state.is_alive;
 }
 
-int server_open(struct server *server, const char *run_dir, const char *name,
-                struct err *err)
+void server_init(struct server *server)
 {
     server->clock = CLOCK_EMPTY;
     server->proc = STATS_PROC_EMPTY;
@@ -59,6 +58,11 @@ int server_open(struct server *server, const char *run_dir, const char *name,
     TAILQ_INIT(&server->reading);
     TAILQ_INIT(&server->answering);
     TAILQ_INIT(&server->dead);
+}
+
+int server_open(struct server *server, const char *run_dir, const char *name,
+                struct err *err)
+{
     prctl(PR_SET_TIMERSLACK, 1); /* nanosecond; releases are on time */
     fit_limits(server);
     if (rundir_find(server->run_dir, run_dir, err) < 0 ||

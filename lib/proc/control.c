@@ -17,8 +17,8 @@
  * A socket's address has room for 107 characters, a run folder may be longer:
  * so the address goes by way of a descriptor of the folder.
  */
-static int address_of(const char *path, struct sockaddr_un *address, int *folder,
-                      struct err *err)
+static int address_of(const char *path, struct sockaddr_un *address,
+                      int *folder, struct err *err)
 {
     const char *slash = strrchr(path, '/');
     char parent[1024];
@@ -46,8 +46,8 @@ static int address_of(const char *path, struct sockaddr_un *address, int *folder
 
 static bool is_served(const struct sockaddr_un *address)
 {
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                          0);
+    const int fd =
+        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return false;
@@ -73,9 +73,8 @@ int control_listen(const char *path, struct err *err)
     }
     (void)unlink(path);
     const mode_t mask = umask(0177);
-    const int rc = fd < 0 ? -1
-                          : bind(fd, (struct sockaddr *)&address,
-                                 sizeof(address));
+    const int rc =
+        fd < 0 ? -1 : bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(mask);
     if (rc < 0 || listen(fd, 64) < 0) {
         err_errno(err, ERR_SYSTEM, "%s", path);
@@ -137,8 +136,7 @@ int control_fill(struct control *control, struct err *err)
 {
     if (control->fd < 0)
         return err_set(err, ERR_UNREACHABLE, "connection is closed");
-    if (control->in == NULL &&
-        (control->in = malloc(CONTROL_LINE_MAX)) == NULL)
+    if (control->in == NULL && (control->in = malloc(CONTROL_LINE_MAX)) == NULL)
         return err_set(err, ERR_SYSTEM, "no memory for a control line");
     if (control->in_start > 0) {
         control->in_length -= control->in_start;
@@ -222,8 +220,8 @@ out:
 int control_flush(struct control *control, struct err *err)
 {
     while (control->out_length > 0) {
-        const ssize_t sent = send(control->fd, control->out,
-                                  control->out_length, MSG_NOSIGNAL);
+        const ssize_t sent =
+            send(control->fd, control->out, control->out_length, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno == EAGAIN)
@@ -258,7 +256,6 @@ json_t *control_refusal(const json_t *request, const struct err *err)
     json_t *object = control_answer(request, err->text);
 
     json_object_set_new(object, "ok", json_false());
-    json_object_set_new(object, "kind",
-                        json_string(err_kind_name(err->kind)));
+    json_object_set_new(object, "kind", json_string(err_kind_name(err->kind)));
     return object;
 }

@@ -50,8 +50,7 @@ int control_listen(const char *path, struct err *err);
 int control_accept(int listener);
 
 /* Connects to `path`; ERR_UNREACHABLE when nobody is there. */
-int control_connect(struct control *control, const char *path,
-                    struct err *err);
+int control_connect(struct control *control, const char *path, struct err *err);
 
 /* Wraps a connected descriptor (takes it). */
 void control_init(struct control *control, int fd);

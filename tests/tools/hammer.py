@@ -8,11 +8,14 @@
       has disconnected it.
   hammer.py sink HOST:PORT PATH COUNT SECONDS
       COUNT viewers who take everything at once; prints how many bytes.
+  hammer.py inherit COMMAND...
+      COMMAND with a listening socket as descriptor 3.
   hammer.py raw HOST:PORT
       sends standard input as it is, prints the answer.
   hammer.py fuzz HOST:PORT ROUNDS
       random requests, whole, cut and mixed; prints how many were answered.
 """
+import os
 import random
 import select
 import socket
@@ -135,6 +138,14 @@ def sink(where, path, count, seconds):
             except BlockingIOError:
                 continue
     print(total)
+
+
+def inherit(*command):
+    """Runs COMMAND with a listening socket as descriptor 3."""
+    s = socket.create_server(("127.0.0.1", 0))
+    os.dup2(s.fileno(), 3)
+    os.set_inheritable(3, True)
+    os.execvp(command[0], command)
 
 
 DISCARD = bytearray(1 << 20)

@@ -135,8 +135,7 @@ static void a_plan_is_joined_in_progress(void **state)
 
     (void)state;
     timeline_lay(&bench->timeline, 0, 250, NULL);
-    assert_int_equal(
-        timeline_wants(&bench->timeline, 0, 250, 0, wants, 4), 1);
+    assert_int_equal(timeline_wants(&bench->timeline, 0, 250, 0, wants, 4), 1);
     assert_int_equal(wants[0].from, 20);
     arm(bench, 0, 250, 0);
     is_pool(list(bench, 0, NULL), 0, FOLDER "/pool-1", 0, -20);
@@ -221,8 +220,7 @@ static void a_missing_asset_is_slate_for_its_time(void **state)
         laid_starts(&timeline->laid[0], 10u + (unsigned)i, 0);
         laid_over(timeline, &timeline->laid[0], 10u + (unsigned)i,
                   DECODER_FAILED, 0, "no such file", 5);
-        assert_int_equal(timeline->laid[0].retry_at_us,
-                         5 + waits[i] * 1000000);
+        assert_int_equal(timeline->laid[0].retry_at_us, 5 + waits[i] * 1000000);
     }
     const struct inputs *inputs = list(bench, 0, NULL);
     is_slate_at(inputs, 0, 0, REASON_SLATE_MISSING, 3);

@@ -1,0 +1,40 @@
+#!/usr/bin/env bats
+# rv-ctl serve and @grpc/grpc-js, which needs npm.
+
+load ../lib
+load ../service
+
+setup_file() {
+    cd "${BATS_TEST_DIRNAME}/../.." || return 1
+    cp -r tests/grpc/node "$BATS_FILE_TMPDIR/node"
+    npm ci --prefix "$BATS_FILE_TMPDIR/node" --ignore-scripts --no-audit --no-fund \
+        >"$BATS_FILE_TMPDIR/npm" 2>&1 || {
+        cat "$BATS_FILE_TMPDIR/npm" >&2
+        return 1
+    }
+}
+
+conversation() {
+    local clip size
+    clip=$(make_clip one.mp4 --clip 1 --frames 300)
+    size='"house":{"video":{"width":320,"height":180,"frame_rate":"30000/1001"},"audio":{"sample_rate":48000,"channels":2}}'
+    echo "{\"version\":1,\"loop\":true,$size,\"segments\":[{\"asset\":\"$clip\"}]}" \
+        >"$BATS_TEST_TMPDIR/a.json"
+    echo "{\"version\":1,$size,\"segments\":[{\"asset\":\"$clip\",\"in\":2}]}" \
+        >"$BATS_TEST_TMPDIR/b.json"
+    NODE_PATH=$BATS_FILE_TMPDIR/node/node_modules timeout 60 node \
+        "$ROOT/tests/grpc/node/conversation.js" "$1" "$BATS_TEST_TMPDIR/a.json" \
+        "$BATS_TEST_TMPDIR/b.json" "$clip"
+}
+
+@test "grpc-js starts, updates, switches and stops a channel over TCP" {
+    start_serve
+    conversation "$GRPC"
+    stop_serve
+}
+
+@test "grpc-js starts, updates, switches and stops a channel over the Unix socket" {
+    start_serve
+    conversation "unix:$SOCK"
+    stop_serve
+}
