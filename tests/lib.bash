@@ -30,13 +30,18 @@ rv_setup() {
 }
 
 rv_teardown() {
-    local pid
-
-    for pid in $(test_processes); do
-        kill -KILL "$pid" 2>/dev/null || true
-    done
-    wait_until '[ -z "$(test_processes)" ]' 5 || true
+    wait_until '! kill_test_processes' 5 || true
     rm -rf -- "${RUN:?}"
+}
+
+# Kills all that is left; false when there was nothing.  What dies may be
+# started again by what lives, so it takes more than one round.
+kill_test_processes() {
+    local left
+    left=$(test_processes)
+    [ -n "$left" ] || return 1
+    # shellcheck disable=SC2086
+    kill -KILL $left 2>/dev/null || true
 }
 
 setup() { rv_setup; }

@@ -401,3 +401,26 @@ again() {
     assert_stream "$BATS_TEST_TMPDIR/a" '.packets > 2500'
     gone "$HTTP" && return 1 || true
 }
+
+@test "a virtual clock stands still, steps and runs: releases follow it" {
+    local due
+    mkfifo "$BATS_TEST_TMPDIR/orders"
+    spawn vclock bash -c "exec '$TOOLS/rv-vclock' '$RUN' <'$BATS_TEST_TMPDIR/orders'"
+    exec 8>"$BATS_TEST_TMPDIR/orders"
+    wait_until "grep -q ready '$BATS_TEST_TMPDIR/vclock.out'" 5
+    ring 1 --run-dir "$RUN" --lead 10000
+    http
+    wait_until '[ "$(stats frame)" = 0 ]' 5
+    spawn viewer curl -sN --max-time 20 "http://$AT/channel/1.ts" -o "$BATS_TEST_TMPDIR/a"
+    local viewer=$PID
+    wait_until '[ "$(stat -c %s "$BATS_TEST_TMPDIR/a")" = 3760 ]' 5
+    echo "step 1" >&8
+    wait_until '[ "$(stats frame)" = 25 ]' 5
+    wait_until '[ "$(stat -c %s "$BATS_TEST_TMPDIR/a")" = $((26 * 3760)) ]' 5
+    echo "rate 20000000" >&8 # twenty times as fast: a minute in three seconds
+    wait_until '[ "$(stats frame)" -gt 1500 ]' 12
+    echo "rate 0" >&8
+    kill "$viewer"
+    assert_stream "$BATS_TEST_TMPDIR/a" '.first == 0 and .packets > 25000'
+    exec 8>&-
+}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <bsd/string.h>
 
@@ -35,6 +36,8 @@ struct decode {
     struct stats stats;
     bool has_play;
     char pool_path[1024];
+    char run[RUNDIR_SIZE];
+    char own[24]; /* folder in it of our own pool; "": none */
     int played, failed;
     struct err first_failure;
 };
@@ -118,36 +121,49 @@ static const struct argp argp = {
 
 /* --- setup ---------------------------------------------------------------- */
 
+/* --pool, absolute: the stage may run in another folder. */
+static int name_pool(struct decode *decode, struct err *err)
+{
+    const char *path = decode->opts.pool;
+    char folder[sizeof(decode->pool_path)] = "";
+
+    if (path[0] != '/' && getcwd(folder, sizeof(folder)) == NULL)
+        return err_errno(err, ERR_SYSTEM, "--pool %s", path);
+    const int length = snprintf(decode->pool_path, sizeof(decode->pool_path),
+                                "%s%s%s", folder, folder[0] ? "/" : "", path);
+    /* Room for the temporary name beside it. */
+    if (path[0] == '\0' || length + 16 > (int)sizeof(decode->pool_path))
+        return err_set(err, ERR_USAGE,
+                       "--pool: '%.40s' is empty or too long; give a path",
+                       path);
+    return 0;
+}
+
 /* The pool's path, and the channel's counters. */
 static int find_places(struct decode *decode, struct err *err)
 {
     const struct opts *opts = &decode->opts;
-    char run[RUNDIR_SIZE], folder[RUNDIR_SIZE], name[16];
+    char folder[RUNDIR_SIZE], name[16];
 
-    if (opts->pool) {
-        if (opts->pool[0] == '/' || strchr(opts->pool, '/') == NULL ||
-            path_absolute(decode->pool_path, sizeof(decode->pool_path),
-                          opts->pool, NULL) < 0)
-            strlcpy(decode->pool_path, opts->pool, sizeof(decode->pool_path));
-        if (strlen(opts->pool) >= sizeof(decode->pool_path) - 16)
-            return err_set(err, ERR_INPUT,
-                           "--pool: the path is too long; give a shorter one");
-    }
+    if (opts->pool && name_pool(decode, err) < 0)
+        return -1;
     const bool wants_pool = !opts->pool && !opts->is_nut;
     if (!wants_pool && opts->channel == 0)
         return 0;
-    if (rundir_find(run, opts->run_dir, err) < 0)
+    if (rundir_find(decode->run, opts->run_dir, err) < 0)
         return -1;
     if (wants_pool) {
-        if (rundir_folder(folder, run, "pools", true, err) < 0)
+        /* A folder of our own, so whoever takes the pool takes it along. */
+        snprintf(decode->own, sizeof(decode->own), "decode-%d", (int)getpid());
+        if (rundir_folder(folder, decode->run, decode->own, true, err) < 0)
             return -1;
-        snprintf(decode->pool_path, sizeof(decode->pool_path),
-                 "%s/pool-decode-%d", folder, (int)getpid());
+        snprintf(decode->pool_path, sizeof(decode->pool_path), "%s/pool-1",
+                 folder);
     }
     if (opts->channel == 0)
         return 0;
     snprintf(name, sizeof(name), "%d", (int)opts->channel);
-    if (rundir_folder(folder, run, name, true, err) < 0)
+    if (rundir_folder(folder, decode->run, name, true, err) < 0)
         return -1;
     return stats_open(&decode->stats, folder, true, err);
 }
@@ -295,14 +311,23 @@ static int conclude(struct decode *decode, int rc, struct err *err)
     return sink_end(sink, NULL, err);
 }
 
-/* A pool that nobody will adopt (it still has our name for it) goes. */
+/* Nothing was decoded, and no stage waits to be told so through a pipe. */
+static bool is_of_no_use(const struct sink *sink)
+{
+    struct stat out;
+
+    return pool_ready(&sink->pool) == 0 &&
+           !(fstat(STDOUT_FILENO, &out) == 0 && S_ISFIFO(out.st_mode));
+}
+
+/* A pool that nobody will adopt goes, and its folder. */
 static void remove_unwanted(const struct decode *decode)
 {
     const struct sink *sink = &decode->sink;
 
-    if (sink->is_open && !sink->is_nut && !decode->opts.pool &&
-        (cli_stopping() || sink_is_alone(sink)))
-        unlink(decode->pool_path);
+    if (decode->own[0] != '\0' && (!sink->is_open || cli_stopping() ||
+                                   sink_is_alone(sink) || is_of_no_use(sink)))
+        rundir_remove(decode->run, decode->own, NULL);
 }
 
 static int start(struct decode *decode, struct err *err)

@@ -41,6 +41,12 @@ void source_clear(struct source *source);
 /* "day.json:3: segments[0].duration: is negative" */
 void source_print_problem(FILE *to, const char *name,
                           const struct plan_problem *problem);
+/*
+ * All of them on standard error; after a failed load (rc < 0) without the
+ * first error, which is the sentence that main() prints.
+ */
+void source_print_problems(const struct source *source, const struct opts *opts,
+                           int rc);
 
 /* The time of --at, or now by the MasterClock. */
 int source_time(const struct opts *opts, int64_t *utc_us, struct err *err);

@@ -243,8 +243,7 @@ int verb_show(const struct opts *opts, struct err *err)
     struct source source;
 
     int rc = source_load(&source, opts, err);
-    for (int i = 0; i < source.problems.count; i++)
-        source_print_problem(stderr, opts->name, &source.problems.problem[i]);
+    source_print_problems(&source, opts, rc);
     if (rc == 0)
         rc = opts->is_json ? show_json(&source, err) : show_table(&source, err);
     source_clear(&source);

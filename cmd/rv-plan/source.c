@@ -94,6 +94,21 @@ void source_print_problem(FILE *to, const char *name,
             problem->is_warning ? "warning: " : "", problem->text);
 }
 
+void source_print_problems(const struct source *source, const struct opts *opts,
+                           int rc)
+{
+    bool is_first_error = rc < 0;
+
+    for (int i = 0; i < source->problems.count; i++) {
+        const struct plan_problem *problem = &source->problems.problem[i];
+
+        if (is_first_error && !problem->is_warning)
+            is_first_error = false;
+        else
+            source_print_problem(stderr, opts->name, problem);
+    }
+}
+
 int source_time(const struct opts *opts, int64_t *utc_us, struct err *err)
 {
     struct clock clock = CLOCK_EMPTY;

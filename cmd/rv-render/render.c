@@ -12,6 +12,8 @@
 
 #define BEAT_US       100000  /* longest sleep: the heartbeat stays fresh */
 #define HOLE_US       1000000 /* later than this is not caught up with */
+#define EPOCH_HOLE_US 5000000 /* later than this is a new epoch */
+#define STAGE_WAIT_US 2000000 /* for the stage to see that, too */
 #define EPOCH_WAIT_US 500000
 #define US_PER_S      INT64_C(1000000)
 
@@ -197,6 +199,36 @@ static int encode(struct render *render, const struct source_frame *frame,
 
 /* --- holes ---------------------------------------------------------------- */
 
+/*
+ * Over 5 s late is a new epoch (design, section 5): nothing is skipped, only
+ * deadlines change.  A ring's epoch is the stage's to set, ours is ours.  True
+ * while there is none yet.
+ */
+static bool wait_new_epoch(struct render *render)
+{
+    const int64_t now = clock_monotonic_us();
+    const int64_t late =
+        clock_utc_us(&render->clock) - deadline_us(render, render->next);
+    const int64_t limit = render->media != NULL ? HOLE_US : EPOCH_HOLE_US;
+
+    if (late <= limit || render->discarded > 0) {
+        render->late_since_us = 0;
+        return false;
+    }
+    if (render->epoch.serial == 0) {
+        render->epoch.n0 = render->next;
+        render->epoch.utc_us = clock_utc_us(&render->clock) + render->intake_us;
+        return false;
+    }
+    if (render->late_since_us == 0)
+        render->late_since_us = now;
+    if (now - render->late_since_us > STAGE_WAIT_US)
+        return false; /* no stage that would: skip */
+    clock_sleep_until(&render->clock, clock_utc_us(&render->clock) + BEAT_US,
+                      BEAT_US / 5);
+    return true;
+}
+
 /* All were asleep: what was taken goes out late, what follows is skipped. */
 static int begin_hole(struct render *render, struct err *err)
 {
@@ -296,7 +328,8 @@ int render_step(struct render *render, struct err *err)
     show_progress(render);
     if (!find_epoch(render))
         return wait_frame(render, err);
-    if (render->opts->is_paced && wait_intake(render))
+    if (render->opts->is_paced &&
+        (wait_new_epoch(render) || wait_intake(render)))
         return 0;
     const bool is_late = is_too_late(render);
     if (is_late && render->picture != NULL && begin_hole(render, err) < 0)

@@ -64,6 +64,7 @@ struct render {
     int64_t discarded; /* frames skipped in the present hole */
     int64_t intake_us;
     struct stage_epoch epoch; /* the ring's, else our own */
+    int64_t late_since_us;    /* monotonic: waits for a new epoch; 0 */
     int64_t epoch_sought_us;  /* monotonic, when it was first missed; 0 */
     int64_t stage_gone_us;    /* monotonic; 0: it lives */
     uint64_t slate[4];        /* bit n % 256: frame n is slate */

@@ -94,6 +94,23 @@ static int open_pool(struct stage *stage, struct held *held, const char *path)
     return 0;
 }
 
+/* What rv-decode made for its pool alone, <run>/decode-PID, goes with it. */
+static void remove_former_folder(const char *path)
+{
+    char run[1024];
+    char *slash;
+
+    strlcpy(run, path, sizeof(run));
+    for (int i = 0; i < 2; i++) {
+        slash = strrchr(run, '/');
+        if (slash == NULL || slash == run)
+            return;
+        *slash = '\0';
+    }
+    if (strncmp(slash + 1, "decode-", 7) == 0)
+        rundir_remove(run, slash + 1, NULL);
+}
+
 /* In a shell: a pool from elsewhere gets a number and a place of ours.  Its
  * decoder keeps its mapping and does not notice. */
 static void adopt(struct stage *stage, struct held *held, const char *path)
@@ -103,8 +120,10 @@ static void adopt(struct stage *stage, struct held *held, const char *path)
     if (open_pool(stage, held, path) < 0)
         return;
     stage_ring_pool_path(&stage->ring, held->id, ours);
-    if (rename(path, ours) == 0)
+    if (rename(path, ours) == 0) {
+        remove_former_folder(path);
         return;
+    }
     err_errno(&held->why, ERR_SYSTEM,
               "pool %s: cannot be moved to %s; let rv-decode write it beside "
               "the ring",

@@ -2,7 +2,7 @@
  * rv-mkts: a TS ring without a renderer, for the tests of what reads rings.
  *
  *   rv-mkts write RING [--stretches N] [--packets P] [--gop G] [--lead MS]
- *                      [--rate FPS] [--bytes B] [--close]
+ *                      [--rate FPS] [--bytes B] [--run-dir DIR] [--close]
  *   rv-mkts check FILE
  *
  * `write` publishes stretches in real time, goes on with a ring that is there,
@@ -23,6 +23,7 @@
 
 struct opts {
     const char *words[2];
+    const char *run_dir;
     int64_t stretches, packets, gop, lead_us, rate, bytes;
     bool is_closing;
 };
@@ -34,7 +35,8 @@ enum {
     OPT_LEAD,
     OPT_RATE,
     OPT_BYTES,
-    OPT_CLOSE
+    OPT_CLOSE,
+    OPT_RUN_DIR
 };
 
 static const struct argp_option options[] = {
@@ -44,6 +46,7 @@ static const struct argp_option options[] = {
     { "lead", OPT_LEAD, "MS", 0, "Publish that much ahead", 0 },
     { "rate", OPT_RATE, "FPS", 0, "Stretches a second", 0 },
     { "bytes", OPT_BYTES, "B", 0, "Size of the ring's data", 0 },
+    { "run-dir", OPT_RUN_DIR, "DIR", 0, "Whose MasterClock counts", 0 },
     { "close", OPT_CLOSE, NULL, 0, "Close the stream at the end", 0 },
     { 0 }
 };
@@ -70,6 +73,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_BYTES:
         opts->bytes = cli_number(state, "--bytes", arg, 0, INT32_MAX);
+        return 0;
+    case OPT_RUN_DIR:
+        opts->run_dir = arg;
         return 0;
     case OPT_CLOSE:
         opts->is_closing = true;
@@ -129,7 +135,7 @@ static int write_ring(const struct opts *opts, struct err *err)
     int64_t due_us;
     int rc = 0;
 
-    if (clock_open(&clock, NULL, err) < 0)
+    if (clock_open(&clock, opts->run_dir, err) < 0)
         return -1;
     if (ts_ring_own(&ring, opts->words[1], NULL) < 0 &&
         ts_ring_create(&ring, opts->words[1], &HOUSE_DEFAULT,
