@@ -61,7 +61,7 @@ static int open_ring(struct render *render, struct err *err)
         *err = ERR_EMPTY;
         rc = find_ring(render, path, err);
         if (rc == 0)
-            rc = source_ring_open(&render->source, path, err);
+            rc = source_ring_open(&render->source, path, !is_service, err);
         const bool is_missing =
             rc < 0 && (err->kind == ERR_UNREACHABLE ||
                        err->kind == ERR_NOT_FOUND || err->kind == ERR_STATE);

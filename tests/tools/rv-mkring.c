@@ -192,7 +192,7 @@ static void fill_frame(struct feeder *feeder, struct pool_frame *frame,
     frame->samples = house_pool_samples(house, frame->index);
     draw_sound(house, first, frame->index, pool_audio(pool, pool->next),
                frame->samples);
-    strcpy(frame->segment, "s1");
+    snprintf(frame->segment, sizeof(frame->segment), "s1");
 }
 
 /* Makes frame n and stages it, waiting for room. */
