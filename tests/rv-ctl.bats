@@ -226,7 +226,8 @@ print((d.datetime.now(d.timezone.utc) - d.timedelta(seconds=64)).strftime("%Y-%m
     whole "$BATS_TEST_TMPDIR/seen.ts"
     # Sixty seconds are 1798 frames: what is on air says what time it is.
     ctl stop 1
-    jq -se --arg start "$start" '.[0] | .asset_first_frame as $frame
+    jq -se --arg start "$start" 'map(select(.reason == "plan"))[0]
+        | .asset_first_frame as $frame
         | ((.utc[:19] + "Z" | fromdate) - ($start | fromdate) - 60) * 29.97
         | $frame > 90 and ($frame - . | fabs) < 32' "$RUN/state/asrun-1.jsonl"
     stop_serve

@@ -434,6 +434,15 @@ print(d[h // 2 * w + w // 2], d[c + h // 4 * (w // 2) + w // 4],
     [ ! -e "$pool" ]
 }
 
+@test "a relative --pool is told as an absolute path" {
+    cd "$RUN"
+    "$BIN/rv-decode" --pool here --house $H@25 \
+        "$(make_clip short.mkv --frames 20 --rate 25)" >"$BATS_TEST_TMPDIR/line"
+    assert_eq "$(jq -r '.inputs[0].pool' "$BATS_TEST_TMPDIR/line")" "$RUN/here"
+    [ -f "$RUN/here" ]
+    run -2 "$BIN/rv-decode" --pool "" x
+}
+
 @test "in service a pool is there even when the asset is not, and it is counted" {
     local pool=$RUN/7/pool-1
     mkdir -p "$RUN/7"

@@ -289,8 +289,10 @@ again() {
         -o "$BATS_TEST_TMPDIR/a"
     local viewer=$PID size
     wait_until '[ -s "$BATS_TEST_TMPDIR/a" ]' 5
+    local -a listeners=()
     for i in 1 2 3 4 5; do
-        again
+        listeners+=(--listen 127.0.0.1:0) # other descriptors each time
+        again "${listeners[@]}"
         wait_until '[ "$(stats viewers)" = 1 ]' 3
         size=$(stat -c %s "$BATS_TEST_TMPDIR/a")
         wait_until '[ "$(stat -c %s "$BATS_TEST_TMPDIR/a")" -gt '"$size"' ]' 3

@@ -5,6 +5,7 @@
  */
 #include "channel.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,8 +75,7 @@ static void tell(struct channel *channel, struct inputs *inputs)
         return;
     }
     inputs->serial = channel->serial + 1;
-    strcpy(path, channel->folder);
-    strcat(path, "/inputs");
+    snprintf(path, sizeof(path), "%s/inputs", channel->folder);
     if (inputs_write_file(inputs, path, &err) < 0) {
         log_error(NULL, "%s", err.text);
         free(text);

@@ -21,12 +21,13 @@
 
 #include "log/log.h"
 
-#define START_LEAD_US  INT64_C(800000)  /* from the start to frame 0 */
-#define READY_LEAD_US  INT64_C(300000)  /* the same once its picture is there */
-#define START_WAIT_US  INT64_C(1200000) /* for that picture */
-#define SHADOW_WAIT_US INT64_C(3000000) /* for the first frames of a new plan  \
-                                         */
-#define NEW_IDS 1000000                 /* keeps both plans' ids apart */
+#define START_LEAD_US INT64_C(800000)  /* from the start to frame 0 */
+#define READY_LEAD_US INT64_C(500000)  /* the same once its picture is there */
+#define START_WAIT_US INT64_C(1200000) /* for that picture */
+#define SHADOW_WAIT_US                                                         \
+    INT64_C(3000000)    /* for the first frames of a new plan                  \
+                         */
+#define NEW_IDS 1000000 /* keeps both plans' ids apart */
 
 /* --- reading -------------------------------------------------------------- */
 
@@ -211,6 +212,10 @@ void plans_settle_epoch(struct channel *channel, int64_t now_us)
         now_us - channel->begin_us < START_WAIT_US)
         return;
     channel->is_epoch_open = false;
+    /* Never earlier than what is being decoded. */
+    if (clock_utc_us(&channel->clock) + READY_LEAD_US <=
+        channel->forced_epoch_us)
+        return;
     timeline_shift(timeline, base_of_wall_clock(channel, READY_LEAD_US) - base);
 }
 

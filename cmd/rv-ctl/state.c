@@ -230,6 +230,8 @@ static json_t *preview_to_json(const struct channel *channel)
     put(object, "next_id", channel->next_preview_id);
     put(object, "target_ms", channel->target_ms);
     put(object, "cut_id", channel->cut_id);
+    put(object, "now_serial",
+        channel->now_kind == NOW_PREVIEW ? channel->now_serial : 0);
     put(object, "frame", figures->frame);
     put(object, "live_start_pts", figures->live_start_pts);
     put(object, "completion_ms", figures->completion_ms);
@@ -276,9 +278,7 @@ static int preview_from_json(struct channel *channel, const json_t *object,
     strlcpy(preview->asset, preview->laid.segment.asset,
             sizeof(preview->asset));
     channel->preview_state = (enum preview_state)state;
-    /* Told, but which frame it was nobody heard: cut it in again. */
-    if (state == PREVIEW_CUTTING && channel->cut_id == 0)
-        channel->preview_state = PREVIEW_ARMED;
+    channel->now_serial = (uint32_t)get(object, "now_serial");
     return 0;
 }
 
@@ -407,6 +407,23 @@ static int restore(struct channel *channel, const json_t *object,
     return 0;
 }
 
+/* A cut "now" was told and nobody heard which frame it was: the ring knows, or
+ * it is told again. */
+static void finish_cut(struct channel *channel)
+{
+    int64_t cut;
+    const uint32_t told = channel->now_serial;
+
+    channel->now_serial = 0;
+    if (channel->preview_state != PREVIEW_CUTTING || channel->cut_id != 0)
+        return;
+    if (told != 0 && stage_ring_inputs_applied(&channel->ring, &cut) == told &&
+        cut >= 0)
+        preview_cut_known(channel, cut);
+    else
+        channel->preview_state = PREVIEW_ARMED;
+}
+
 /* A decoder that was told its segment and whose record was lost: forget it. */
 static void forget_lost(struct channel *channel, struct laid *laid)
 {
@@ -434,5 +451,6 @@ int state_read(struct channel *channel, struct err *err)
     for (int i = 0; i < channel->timeline->cuts; i++)
         forget_lost(channel, &channel->timeline->cut[i]);
     forget_lost(channel, &channel->preview.laid);
+    finish_cut(channel);
     return 1;
 }

@@ -121,21 +121,32 @@ static const struct argp argp = {
 
 /* --- setup ---------------------------------------------------------------- */
 
+/* --pool, absolute: the stage may run in another folder. */
+static int name_pool(struct decode *decode, struct err *err)
+{
+    const char *path = decode->opts.pool;
+    char folder[sizeof(decode->pool_path)] = "";
+
+    if (path[0] != '/' && getcwd(folder, sizeof(folder)) == NULL)
+        return err_errno(err, ERR_SYSTEM, "--pool %s", path);
+    const int length = snprintf(decode->pool_path, sizeof(decode->pool_path),
+                                "%s%s%s", folder, folder[0] ? "/" : "", path);
+    /* Room for the temporary name beside it. */
+    if (path[0] == '\0' || length + 16 > (int)sizeof(decode->pool_path))
+        return err_set(err, ERR_USAGE,
+                       "--pool: '%.40s' is empty or too long; give a path",
+                       path);
+    return 0;
+}
+
 /* The pool's path, and the channel's counters. */
 static int find_places(struct decode *decode, struct err *err)
 {
     const struct opts *opts = &decode->opts;
     char folder[RUNDIR_SIZE], name[16];
 
-    if (opts->pool) {
-        if (opts->pool[0] == '/' || strchr(opts->pool, '/') == NULL ||
-            path_absolute(decode->pool_path, sizeof(decode->pool_path),
-                          opts->pool, NULL) < 0)
-            strlcpy(decode->pool_path, opts->pool, sizeof(decode->pool_path));
-        if (strlen(opts->pool) >= sizeof(decode->pool_path) - 16)
-            return err_set(err, ERR_INPUT,
-                           "--pool: the path is too long; give a shorter one");
-    }
+    if (opts->pool && name_pool(decode, err) < 0)
+        return -1;
     const bool wants_pool = !opts->pool && !opts->is_nut;
     if (!wants_pool && opts->channel == 0)
         return 0;
@@ -157,9 +168,17 @@ static int find_places(struct decode *decode, struct err *err)
     return stats_open(&decode->stats, folder, true, err);
 }
 
-static int print_inputs(const struct decode *decode, struct err *err)
+/*
+ * In a shell the pool begins where the ring does, also when its first segment
+ * has no picture of its own (slate, an asset that is missing).
+ */
+static int print_inputs(const struct decode *decode, const struct item *first,
+                        struct err *err)
 {
-    struct input input = { .at_kind = INPUT_BEHIND, .reason = REASON_PLAN };
+    struct input input = { .at_kind = INPUT_BEHIND,
+                           .has_origin = decode->opts.channel == 0,
+                           .origin = -first->segment.skip,
+                           .reason = REASON_PLAN };
     struct inputs inputs = {
         .serial = 1, .is_end = true, .count = 1, .input = &input
     };
@@ -198,7 +217,7 @@ static int open_sink(struct decode *decode, const struct item *item,
             return -1;
         /* In service the line says that the asset is open: no line, if not. */
         const bool is_told = !item->has_failed || decode->opts.channel == 0;
-        if (is_told && print_inputs(decode, err) < 0)
+        if (is_told && print_inputs(decode, item, err) < 0)
             return -1;
     }
     play_init(&decode->play, sink, &decode->stats, &decode->feed,

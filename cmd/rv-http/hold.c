@@ -129,6 +129,9 @@ static int spawn(const char *run_dir, int server_fd, int listener)
 {
     char *const argv[] = { (char[]){ HOLD_PROGRAM }, (char *)(uintptr_t)run_dir,
                            NULL };
+    /* Out of the way: one must not land on the other's number. */
+    const int high_server = fcntl(server_fd, F_DUPFD_CLOEXEC, 16);
+    const int high_listener = fcntl(listener, F_DUPFD_CLOEXEC, 16);
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     pid_t pid;
@@ -137,11 +140,8 @@ static int spawn(const char *run_dir, int server_fd, int listener)
     posix_spawnattr_init(&attributes);
     for (int fd = 0; fd < 3; fd++)
         posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-    /* Both are moved out of the way before one lands on the other's number. */
-    posix_spawn_file_actions_adddup2(&actions, server_fd, 8);
-    posix_spawn_file_actions_adddup2(&actions, listener, 9);
-    posix_spawn_file_actions_adddup2(&actions, 8, 3);
-    posix_spawn_file_actions_adddup2(&actions, 9, 4);
+    posix_spawn_file_actions_adddup2(&actions, high_server, 3);
+    posix_spawn_file_actions_adddup2(&actions, high_listener, 4);
     posix_spawn_file_actions_addclosefrom_np(&actions, 5);
     /* A signal to our terminal's group is not for it. */
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
@@ -150,6 +150,8 @@ static int spawn(const char *run_dir, int server_fd, int listener)
                                argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
+    close(high_server);
+    close(high_listener);
     return rc == 0 ? 0 : -1;
 }
 

@@ -211,6 +211,8 @@ static bool step(struct keeper *keeper)
         return errno == EINTR;
     if (fds[1].revents != 0 && !listen_to_server(keeper))
         return false;
+    if (fds[0].revents & (POLLNVAL | POLLERR))
+        return false;
     if (fds[0].revents != 0)
         take_server(keeper);
     return true;

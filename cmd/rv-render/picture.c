@@ -83,6 +83,16 @@ static void set_structure(x264_param_t *param,
     param->i_log_level = X264_LOG_NONE;
 }
 
+/* x264 would say it on standard error, in its own words. */
+static bool is_preset(const char *name)
+{
+    for (int i = 0; x264_preset_names[i] != NULL; i++) {
+        if (strcmp(x264_preset_names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
 struct picture_encoder *picture_open(const struct picture_config *config,
                                      uint32_t vbv_bits, struct err *err)
 {
@@ -98,7 +108,8 @@ struct picture_encoder *picture_open(const struct picture_config *config,
     encoder->vbv_bits = vbv_bits > 0 && vbv_bits < encoder->vbv_size
                             ? vbv_bits
                             : encoder->vbv_size * 9 / 10;
-    if (x264_param_default_preset(&param, config->preset, NULL) < 0) {
+    if (!is_preset(config->preset) ||
+        x264_param_default_preset(&param, config->preset, NULL) < 0) {
         err_set(err, ERR_INPUT,
                 "preset '%s' is not one of libx264; give ultrafast, superfast, "
                 "veryfast, faster, fast, medium, slow, slower or veryslow",

@@ -59,9 +59,13 @@ struct source_ring {
 #define SOURCE_RING_EMPTY ((struct source_ring){ .ring = STAGE_RING_EMPTY })
 /* clang-format on */
 
-/* Opens the ring at `path` and becomes its consumer 0. */
+/*
+ * Opens the ring at `path` and becomes its consumer 0.  With `needs_stage` a
+ * ring that no stage writes and that has no end is what another pipeline left
+ * behind: ERR_UNREACHABLE, as if it were not there.
+ */
 int source_ring_open(struct source_ring *source, const char *path,
-                     struct err *err);
+                     bool needs_stage, struct err *err);
 /* `is_done`: everything was published, so nobody takes over. */
 void source_ring_close(struct source_ring *source, bool is_done);
 

@@ -18,11 +18,17 @@
 #define CHROMA_BLACK 128
 
 int source_ring_open(struct source_ring *source, const char *path,
-                     struct err *err)
+                     bool needs_stage, struct err *err)
 {
     *source = SOURCE_RING_EMPTY;
     if (stage_ring_open(&source->ring, path, err) < 0)
         return -1;
+    if (needs_stage && !stage_ring_has_stage(&source->ring) &&
+        stage_ring_end(&source->ring) == INT64_MAX) {
+        source_ring_close(source, false);
+        return err_set(err, ERR_UNREACHABLE, "ring %s: no rv-stage writes it",
+                       path);
+    }
     if (stage_ring_attach(&source->ring, 0, err) < 0) {
         source_ring_close(source, false);
         return -1;

@@ -19,7 +19,9 @@
 
 #define IO_BYTES 65536
 #define POLL_MS  200
-#define REMEDY   "give a file that ffprobe can read"
+/* More than 8K pictures have is an attack on our memory. */
+#define PIXELS_MAX (36 << 20)
+#define REMEDY     "give a file that ffprobe can read"
 
 static int is_interrupted(void *opaque)
 {
@@ -193,6 +195,7 @@ static AVCodecContext *open_decoder(struct asset *asset, int index,
         decoder->pkt_timebase = stream->time_base;
         decoder->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
         decoder->thread_count = 1;
+        decoder->max_pixels = PIXELS_MAX;
         if (is_video) {
             decoder->flags |= AV_CODEC_FLAG_UNALIGNED;
             decoder->thread_count = thread_count(asset, par);

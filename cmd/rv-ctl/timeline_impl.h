@@ -1,0 +1,29 @@
+/*
+ * timeline_impl: what timeline.c and timeline_list.c share.
+ */
+#ifndef RV_CTL_TIMELINE_IMPL_H
+#define RV_CTL_TIMELINE_IMPL_H
+
+#include "timeline.h"
+
+static inline int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What is known of one segment may give the next one's place. */
+void timeline_resolve(struct timeline *timeline);
+/* Where a cut ends: at its last frame, or where the next one begins. */
+int64_t timeline_cut_end(const struct timeline *timeline, int i);
+/* The first frame at or after `frame` that no cut hides; FRAME_NEVER if the
+ * end of the cut is not known. */
+int64_t timeline_not_hidden(const struct timeline *timeline, int64_t frame);
+/* The first cut that begins after `frame`. */
+int64_t timeline_next_cut(const struct timeline *timeline, int64_t frame);
+
+#endif

@@ -1,0 +1,247 @@
+/*
+ * timeline_list: the list of inputs that says what the timeline says.  Each
+ * stretch of a segment is a piece from a frame to another; pieces that a cut
+ * hides are left out or cut short, and what is not open yet ends the list, so
+ * that the stage waits for it instead of taking the hole for a gap.
+ */
+#include "timeline_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bsd/string.h>
+
+struct piece {
+    const struct laid *laid;
+    const struct stretch *stretch;
+    bool has_at;
+    int64_t at, until;
+};
+
+struct pieces {
+    struct piece piece[INPUTS_MAX];
+    int count;
+};
+
+static void add_piece(struct pieces *pieces, const struct laid *laid, int i,
+                      int64_t hidden_from)
+{
+    const struct stretch *stretch = &laid->stretch[i];
+
+    if (pieces->count >= INPUTS_MAX - 2)
+        return;
+    struct piece *piece = &pieces->piece[pieces->count];
+    piece->laid = laid;
+    piece->stretch = stretch;
+    piece->has_at = laid->has_first;
+    piece->at = laid->has_first ? laid->first + stretch->from : 0;
+    piece->until = min64(laid_end(laid), hidden_from);
+    if (i + 1 < laid->count && laid->has_first)
+        piece->until =
+            min64(piece->until, laid->first + laid->stretch[i + 1].from);
+    if (!piece->has_at || piece->until > max64(piece->at, 0))
+        pieces->count++;
+}
+
+/* The plan's pieces that no cut hides, up to what is not there yet. */
+static void plan_pieces(const struct timeline *timeline, int64_t position,
+                        struct pieces *pieces)
+{
+    for (int k = 0; k < timeline->count; k++) {
+        const struct laid *laid = &timeline->laid[k];
+        /* Not there yet: the stage shall wait for it as long as it can, and
+         * would show slate if what follows were told. */
+        if (laid->count == 0 &&
+            (laid_end(laid) == FRAME_NEVER ||
+             laid_end(laid) > position + timeline->second) &&
+            timeline_not_hidden(timeline, max64(laid->first, 0)) <
+                laid_end(laid))
+            return;
+        if (!laid->has_first) {
+            if (timeline->cuts > 0 &&
+                timeline_not_hidden(timeline, timeline->cut[0].first) ==
+                    FRAME_NEVER)
+                return;
+            add_piece(pieces, laid, 0, FRAME_NEVER);
+            return; /* one of unknown place at a time */
+        }
+        for (int i = 0; i < laid->count; i++) {
+            const int64_t at = laid->first + laid->stretch[i].from;
+            if (at < 0 || timeline_not_hidden(timeline, at) == at)
+                add_piece(pieces, laid, i, timeline_next_cut(timeline, at));
+        }
+    }
+}
+
+static void cut_pieces(const struct timeline *timeline, struct pieces *pieces)
+{
+    for (int k = 0; k < timeline->cuts; k++) {
+        const struct laid *cut = &timeline->cut[k];
+        for (int i = 0; i < cut->count; i++)
+            add_piece(pieces, cut, i, timeline_cut_end(timeline, k));
+    }
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct piece *x = a, *y = b;
+
+    if (x->has_at != y->has_at)
+        return x->has_at ? -1 : 1;
+    return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static void set_slate(struct input *input, const struct laid *laid,
+                      const struct stretch *stretch)
+{
+    const bool is_planned = laid->segment.type == SEGMENT_SLATE;
+
+    input->state = is_planned || stretch->is_short ? 2 : 3;
+    input->reason = is_planned          ? strcmp(laid->segment.id, "gap") == 0
+                                              ? REASON_SLATE_GAP
+                                              : REASON_SLATE_PLANNED
+                    : stretch->is_short ? REASON_SLATE_SHORT
+                                        : REASON_SLATE_MISSING;
+    strlcpy(input->why, stretch->why, sizeof(input->why));
+    strlcpy(input->segment, laid->segment.id, sizeof(input->segment));
+    strlcpy(input->asset, laid->segment.asset, sizeof(input->asset));
+}
+
+static struct input *add_input(struct inputs *inputs, const char *folder,
+                               const struct laid *laid,
+                               const struct stretch *stretch)
+{
+    struct input *input = &inputs->input[inputs->count++];
+
+    memset(input, 0, sizeof(*input));
+    if (stretch->pool == 0) {
+        set_slate(input, laid, stretch);
+        return input;
+    }
+    snprintf(input->pool, sizeof(input->pool), "%s/pool-%u", folder,
+             stretch->pool);
+    input->reason = laid->is_preview ? REASON_PREVIEW : REASON_PLAN;
+    return input;
+}
+
+static void add_from_piece(struct inputs *inputs, const char *folder,
+                           const struct piece *piece)
+{
+    struct input *input =
+        add_input(inputs, folder, piece->laid, piece->stretch);
+
+    if (piece->has_at) {
+        input->at_kind = INPUT_AT;
+        input->at = max64(piece->at, 0);
+        input->has_origin = piece->stretch->pool != 0;
+        input->origin = input->has_origin ? piece->laid->first : 0;
+    }
+    if (piece->until != FRAME_NEVER) {
+        input->has_until = true;
+        input->until = piece->until;
+    }
+}
+
+static void add_end_of_plan(const struct timeline *timeline,
+                            struct inputs *inputs)
+{
+    const struct laid *last =
+        timeline->count > 0 ? &timeline->laid[timeline->count - 1] : NULL;
+    struct input *input = &inputs->input[inputs->count++];
+
+    memset(input, 0, sizeof(*input));
+    input->state = 2;
+    input->reason = REASON_SLATE_END_OF_PLAN;
+    strlcpy(input->why, "end of plan", sizeof(input->why));
+    if (last == NULL || laid_end(last) != FRAME_NEVER) {
+        const int64_t end = last != NULL ? laid_end(last) : timeline->base;
+        input->at_kind = INPUT_AT;
+        input->at = max64(timeline_not_hidden(timeline, max64(end, 0)), 0);
+        if (input->at == FRAME_NEVER)
+            inputs->count--;
+    }
+}
+
+/* Is the plan's end behind what is listed? */
+static bool tells_end(const struct timeline *timeline, int64_t position)
+{
+    if (!timeline->is_over)
+        return false;
+    for (int i = 0; i < timeline->count; i++) {
+        const struct laid *laid = &timeline->laid[i];
+        if (laid->count == 0 && (laid_end(laid) == FRAME_NEVER ||
+                                 laid_end(laid) > position + timeline->second))
+            return false;
+    }
+    if (timeline->count == 0)
+        return true;
+    const struct laid *last = &timeline->laid[timeline->count - 1];
+    if (laid_end(last) != FRAME_NEVER)
+        return true;
+    /* Its length is open: right behind it, if it is listed and no slate. */
+    return timeline->cuts == 0 && last->count > 0 &&
+           last->stretch[last->count - 1].pool != 0;
+}
+
+int timeline_inputs(struct timeline *timeline, const char *folder,
+                    int64_t floor, int64_t position, const struct laid *now,
+                    struct inputs *inputs, struct err *err)
+{
+    struct pieces *pieces = calloc(1, sizeof(*pieces));
+
+    *inputs = INPUTS_EMPTY;
+    inputs->input = calloc(INPUTS_MAX, sizeof(inputs->input[0]));
+    if (pieces == NULL || inputs->input == NULL) {
+        free(pieces);
+        inputs_clear(inputs);
+        return err_set(err, ERR_SYSTEM, "no memory for the list of inputs");
+    }
+    timeline_resolve(timeline);
+    plan_pieces(timeline, position, pieces);
+    cut_pieces(timeline, pieces);
+    qsort(pieces->piece, (size_t)pieces->count, sizeof(pieces->piece[0]),
+          by_place);
+    for (int i = 0; i < pieces->count; i++) {
+        const struct piece *piece = &pieces->piece[i];
+        if (piece->has_at && piece->until <= floor)
+            continue;
+        if (now != NULL && (!piece->has_at || piece->at > position))
+            continue;
+        add_from_piece(inputs, folder, piece);
+    }
+    free(pieces);
+    if (now != NULL) {
+        if (now->count > 0)
+            add_input(inputs, folder, now, &now->stretch[0])->at_kind =
+                INPUT_NOW;
+    } else if (tells_end(timeline, position)) {
+        add_end_of_plan(timeline, inputs);
+    }
+    return 0;
+}
+
+bool timeline_uses(const struct timeline *timeline, uint32_t pool,
+                   int64_t position)
+{
+    struct pieces *pieces = calloc(1, sizeof(*pieces));
+    bool used = false;
+
+    if (pieces == NULL)
+        return true;
+    plan_pieces(timeline, FRAME_NEVER / 2, pieces);
+    cut_pieces(timeline, pieces);
+    for (int i = 0; i < pieces->count && !used; i++) {
+        const struct piece *piece = &pieces->piece[i];
+        used = piece->stretch->pool == pool &&
+               (!piece->has_at || piece->until > position);
+    }
+    free(pieces);
+    for (int i = 0; i < timeline->count && !used; i++)
+        used = timeline->laid[i].pending == pool ||
+               (!timeline->laid[i].has_first && timeline->laid[i].count > 0 &&
+                timeline->laid[i].stretch[0].pool == pool);
+    for (int i = 0; i < timeline->cuts && !used; i++)
+        used = timeline->cut[i].pending == pool;
+    return used;
+}
