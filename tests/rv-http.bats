@@ -361,6 +361,10 @@ again() {
     again
     view /channel/1.ts 1 "$BATS_TEST_TMPDIR/a"
     assert_stream "$BATS_TEST_TMPDIR/a"
+    # nor does its name stay when it was killed
+    hold=$(pgrep -f "^rv-hold $RUN\$")
+    kill -KILL "$hold"
+    view /channel/1.ts 1 "$BATS_TEST_TMPDIR/a"
     kill "$HTTP" "$RING"
     status_within "$HTTP" 3
     rm -r "$RUN/1"

@@ -217,7 +217,8 @@ void hold_close(struct server *server)
 
     if (server->hold >= 0 && hold_send(server->hold, &bye, -1) == 0)
         poll(&poll_fd, 1, BYE_MS); /* it hangs up */
-    if (server->hold >= 0 &&
+    /* Also of one that was killed, which cannot do it. */
+    if (server->hold_name != NULL &&
         socket_name(server->hold_folder, server->hold_name, &address) == 0)
         unlink(address.sun_path);
     forget(server);

@@ -139,9 +139,12 @@ int server_step(struct server *server, struct err *err)
     const int64_t us = wait_us(server);
     const struct timespec timeout = { .tv_sec = us / 1000000,
                                       .tv_nsec = us % 1000000 * 1000 };
-    const int count =
+    int count =
         epoll_pwait2(server->epoll, events, EVENTS_A_ROUND, &timeout, NULL);
 
+    if (count < 0 && errno == ENOSYS) /* Linux before 5.11, valgrind */
+        count = epoll_wait(server->epoll, events, EVENTS_A_ROUND,
+                           (int)((us + 999) / 1000));
     if (count < 0 && errno != EINTR)
         return err_errno(err, ERR_SYSTEM, "epoll");
     stats_proc_beat(&server->proc, server->viewer_count > 0);
