@@ -587,6 +587,7 @@ int run_main(int argc, char **argv)
         remove_clock(channel);
     }
     const int status = cli_finish(rc, &err);
+    plans_clear(channel);
     free(channel->told);
     free(channel);
     return status;
