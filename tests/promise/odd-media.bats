@@ -1,14 +1,11 @@
 # Odd real media in a plan between two good segments: no crash, exact neighbours.
 #
-# The files are not part of the tree; RV_ODD_MEDIA names their folder (the
-# project keeps it at ../shared/media).  Without it, files with the same kinds
-# of oddness are made.
+# Files with such oddness are made; RV_ODD_MEDIA may name a folder with real ones.
 load ../lib
 
 odd_files() {
-    local folder=${RV_ODD_MEDIA:-$ROOT/../shared/media}
-    if [ -d "$folder" ]; then
-        find "$folder" -type f ! -name '*.tsv' | sort
+    if [ -n "${RV_ODD_MEDIA:-}" ]; then
+        find "$RV_ODD_MEDIA" -type f ! -name '*.tsv' | sort
     else
         make_odd
     fi

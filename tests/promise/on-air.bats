@@ -77,7 +77,7 @@ check_stream() {
     ctl start 1 "$BATS_TEST_TMPDIR/once.json"
     # what the renderer takes; the plan lasts nine seconds, six of them will do
     wait_until '[ -e "$RUN/run/1/ring" ]' 5
-    spawn tap "$BIN/rv-tap" --run-dir "$RUN/run" --channel 1 --nut -n 180
+    spawn tap "$BIN/rv-tap" --run-dir "$RUN/run" --channel 1 --nut -n 181
     tap=$PID
     status_within "$tap" 20
     ctl stop 1
@@ -85,7 +85,9 @@ check_stream() {
     "$TOOLS/rv-readmarks" --hash "$BATS_TEST_TMPDIR/tap.out" |
         cut -d ' ' -f 4- >"$BATS_TEST_TMPDIR/service.hash"
     assert_eq "$(wc -l <"$BATS_TEST_TMPDIR/shell.hash")" 274 "frames"
-    assert_eq "$(wc -l <"$BATS_TEST_TMPDIR/service.hash")" 180 "frames"
+    assert_eq "$(wc -l <"$BATS_TEST_TMPDIR/service.hash")" 181 "frames"
+    # the last one's sound may lack a sample of the frame that follows
+    sed -i '$ d' "$BATS_TEST_TMPDIR/service.hash"
     place=$(grep -n -x -F -m 1 "$(head -n 1 "$BATS_TEST_TMPDIR/service.hash")" \
         "$BATS_TEST_TMPDIR/shell.hash" | cut -d : -f 1)
     tail -n "+$place" "$BATS_TEST_TMPDIR/shell.hash" | head -n 180 |
