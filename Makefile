@@ -151,10 +151,11 @@ $(BENCH): $(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o $(LIBRV)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(AV_LIBS) $(BASE_LIBS)
 
-.PHONY: all unit check-unit test-tools
+.PHONY: all unit check-unit test-tools everything
 all: $(TOOLS)
 unit: $(UNIT)
 test-tools: $(TEST_TOOLS) $(BUILD)/tests/echo_server
+everything: all unit test-tools $(BENCH)
 check-unit: unit
 	@set -e; for t in $(UNIT); do echo "$$t"; "$$t"; done
 
@@ -168,12 +169,14 @@ deps:
 
 check:
 	@tests/deps.sh check
+	@tests/node.sh
 	+@$(MAKE) $(JOBS) --no-print-directory -s all unit test-tools
 	@RV_BIN=$(abspath $(BUILD))/bin RV_TESTS=$(abspath $(BUILD))/tests \
 		tests/run.sh check $(UNIT) $(BATS)
 
 check-all:
 	@tests/deps.sh all
+	@tests/node.sh
 	+@MAKE="$(MAKE)" tests/check-all.sh
 
 bench:

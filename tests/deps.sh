@@ -48,13 +48,13 @@ python3                 /usr/bin/python3
 python3-grpcio
 python3-grpc-tools
 python3-jsonschema
+nodejs                  node
+npm                     npm
 '
 all_set='
 clang                   clang
 valgrind                valgrind
 strace                  strace
-nodejs                  node
-npm                     npm
 prometheus              promtool
 debootstrap             /usr/sbin/debootstrap
 '

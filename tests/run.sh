@@ -4,7 +4,8 @@
 # Every single test counts, of cmocka and of bats, as TAP says.  A file that
 # hangs is ended and is a failure; so is one that crashes, that says it will
 # run more tests than it did, or that leaves a process behind.  Results are
-# added to the file $RV_TALLY, if set; else the last line is the count.
+# added to the file $RV_TALLY, if set; else the last line is the count.  What is
+# skipped is told, with its reason.
 #
 #   RV_BIN, RV_TESTS  the variant's programs and unit tests (build/bin, build/tests)
 #   RV_WRAP           put before each unit test, e.g. valgrind -q
@@ -93,6 +94,7 @@ tell() {
         sed -n 's/^ok [0-9]* \(.*\) # skip *\(.*\)/         skipped: \1 (\2)/p' "$3"
     if [ "$failed" -eq 0 ]; then
         printf '%-8s %4d ok  %4d s  %s\n' "$label" "$passed" "$took" "$1"
+        sed -n 's/^ok .* # skip/    skipped:/p' "$3" | uniq -c
         return
     fi
     {

@@ -21,7 +21,7 @@ start_serve() {
         --state-dir "$RUN/state" --listen 127.0.0.1:0 --metrics 127.0.0.1:0 \
         --http-port "$HTTP_PORT" "$@"
     SERVE=$PID
-    wait_until '[ -s "$BATS_TEST_TMPDIR/serve.out" ] || gone $SERVE' 10
+    wait_until '[ -s "$BATS_TEST_TMPDIR/serve.out" ] || gone $SERVE' 30
     GRPC=$(jq -r .grpc "$BATS_TEST_TMPDIR/serve.out")
     SOCK=$(jq -r .socket "$BATS_TEST_TMPDIR/serve.out")
     METRICS=$(jq -r .metrics "$BATS_TEST_TMPDIR/serve.out")
@@ -34,7 +34,7 @@ start_serve() {
 # Ends the service; fails unless it ends with 0 and leaves nothing.
 stop_serve() {
     kill -TERM "$SERVE"
-    status_within "$SERVE" 10 || {
+    status_within "$SERVE" 20 || {
         echo "serve ended with $?" >&2
         tail -20 "$BATS_TEST_TMPDIR/serve.err" >&2
         return 1

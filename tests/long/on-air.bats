@@ -59,25 +59,6 @@ check_stream() {
     check_stream "$BATS_TEST_TMPDIR/out.ts"
 }
 
-@test "four channels on two ports, fifty times in any order, leave nothing" {
-    start_serve --house 320x180@30000/1001
-    other=$(free_port)
-    declare -A port=([1]= [2]= [3]=$other [4]=$other)
-    for round in $(seq 50); do
-        for channel in $(shuf -e 1 2 3 4); do
-            ctl start "$channel" "$plan" ${port[$channel]}
-        done
-        for channel in $(shuf -e 1 2 3 4); do
-            ctl stop "$channel"
-        done
-        if [ "$round" = 5 ]; then
-            fds=$(ls "/proc/$SERVE/fd" | wc -l)
-        fi
-    done
-    assert_le "$(ls "/proc/$SERVE/fd" | wc -l)" "$fds" "descriptors of serve"
-    stop_serve
-}
-
 @test "two servers on one host do not meet" {
     start_serve --house 320x180@30000/1001
     first_serve=$SERVE first_sock=$SOCK first_port=$HTTP_PORT

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# lib/rpc with what is too slow or too far for make check: Node's client (from
-# the package registry), valgrind, and more mutations than rpc.bats.
+# lib/rpc with what is too slow for make check: Node's client, valgrind, and
+# more mutations than rpc.bats.
 # timeout: 900
 
 load ../lib
@@ -10,16 +10,10 @@ setup_file() { rpc_setup_file; }
 setup() { rpc_setup; }
 
 @test "grpc-js calls, streams, compresses and asks health and reflection" {
-    local node=$ROOT/build/node
-    mkdir -p "$node"
-    cp tests/rpc/node/package.json tests/rpc/node/package-lock.json "$node"
-    npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund >"$BATS_TEST_TMPDIR/npm" 2>&1 || {
-        cat "$BATS_TEST_TMPDIR/npm" >&2
-        return 1
-    }
+    export NODE_PATH=$ROOT/build/node/node_modules # tests/node.sh made it
     serve
-    NODE_PATH=$node/node_modules node tests/rpc/node/client.js "$TCP"
-    NODE_PATH=$node/node_modules node tests/rpc/node/client.js "$SOCKET"
+    node tests/rpc/node/client.js "$TCP"
+    node tests/rpc/node/client.js "$SOCKET"
     ended
 }
 

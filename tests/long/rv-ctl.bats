@@ -1,18 +1,8 @@
 #!/usr/bin/env bats
-# rv-ctl serve and @grpc/grpc-js, which needs npm.
+# rv-ctl serve and @grpc/grpc-js, which tests/node.sh has installed.
 
 load ../lib
 load ../service
-
-setup_file() {
-    cd "${BATS_TEST_DIRNAME}/../.." || return 1
-    cp -r tests/grpc/node "$BATS_FILE_TMPDIR/node"
-    npm ci --prefix "$BATS_FILE_TMPDIR/node" --ignore-scripts --no-audit --no-fund \
-        >"$BATS_FILE_TMPDIR/npm" 2>&1 || {
-        cat "$BATS_FILE_TMPDIR/npm" >&2
-        return 1
-    }
-}
 
 conversation() {
     local clip size
@@ -22,7 +12,7 @@ conversation() {
         >"$BATS_TEST_TMPDIR/a.json"
     echo "{\"version\":1,$size,\"segments\":[{\"asset\":\"$clip\",\"in\":2}]}" \
         >"$BATS_TEST_TMPDIR/b.json"
-    NODE_PATH=$BATS_FILE_TMPDIR/node/node_modules timeout 60 node \
+    NODE_PATH=$ROOT/build/node/node_modules timeout 60 node \
         "$ROOT/tests/grpc/node/conversation.js" "$1" "$BATS_TEST_TMPDIR/a.json" \
         "$BATS_TEST_TMPDIR/b.json" "$clip"
 }
