@@ -50,6 +50,8 @@ python3-grpc-tools
 python3-jsonschema
 nodejs                  node
 npm                     npm
+python3-pkg-resources
+iproute2                ss
 '
 all_set='
 clang                   clang
