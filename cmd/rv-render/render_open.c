@@ -48,36 +48,72 @@ static int find_ring(struct render *render, char path[1024], struct err *err)
     return 0;
 }
 
+static int enter_folder(struct render *render, struct err *err)
+{
+    const bool is_service = render->opts->channel != 0;
+
+    if (render->folder[0] == '\0')
+        return 0;
+    /* Counters are a courtesy in a shell: no page, no counting. */
+    if (stats_open(&render->stats, render->folder, is_service,
+                   is_service ? err : NULL) < 0 &&
+        is_service)
+        return -1;
+    if (!is_service)
+        return 0;
+    return stats_proc_enter(&render->proc, render->folder, "render", err);
+}
+
+/* In service the page comes first: who waits for a ring is alive, too. */
+static int try_ring(struct render *render, struct err *err)
+{
+    const bool is_service = render->opts->channel != 0;
+    char path[1024];
+
+    if (find_ring(render, path, err) < 0 ||
+        (is_service && render->proc.page == NULL &&
+         enter_folder(render, err) < 0) ||
+        source_ring_open(&render->source, path, !is_service, err) < 0)
+        return -1;
+    return is_service ? 0 : enter_folder(render, err);
+}
+
+/* Worth another try?  In service a ring comes when the channel starts, unless
+ * somebody has removed the channel's folder. */
+static bool may_come(const struct render *render, const struct err *err,
+                     int64_t waited_us)
+{
+    const bool is_missing =
+        err->kind == ERR_UNREACHABLE || err->kind == ERR_NOT_FOUND;
+    const bool is_over = waited_us >= render->opts->wait_s * 1000000;
+
+    if (cli_stopping())
+        return false;
+    if (render->opts->channel != 0 && is_missing)
+        return !is_over || access(render->folder, F_OK) == 0;
+    return (is_missing || err->kind == ERR_STATE) && !is_over;
+}
+
 /* Opens the ring; waits for one that is not there yet. */
 static int open_ring(struct render *render, struct err *err)
 {
-    const int64_t wait_us = render->opts->wait_s * 1000000;
     const int64_t begin = clock_monotonic_us();
-    const bool is_service = render->opts->channel != 0;
-    char path[1024] = "";
     int rc;
 
-    for (;;) {
+    while ((rc = try_ring(render, err)) < 0 &&
+           may_come(render, err, clock_monotonic_us() - begin)) {
         *err = ERR_EMPTY;
-        rc = find_ring(render, path, err);
-        if (rc == 0)
-            rc = source_ring_open(&render->source, path, !is_service, err);
-        const bool is_missing =
-            rc < 0 && (err->kind == ERR_UNREACHABLE ||
-                       err->kind == ERR_NOT_FOUND || err->kind == ERR_STATE);
-        const bool is_over =
-            !is_service && clock_monotonic_us() - begin >= wait_us;
-        if (!is_missing || is_over || cli_stopping())
-            break;
+        stats_proc_beat(&render->proc, false);
         clock_sleep_until(&render->clock,
                           clock_utc_us(&render->clock) + RETRY_US, RETRY_US);
     }
-    if (rc < 0 && err->kind != ERR_STATE && err->kind != ERR_INPUT) {
+    if (rc < 0 &&
+        (err->kind == ERR_UNREACHABLE || err->kind == ERR_NOT_FOUND)) {
         err_prefix(err,
                    "no stage ring after %lld s; start rv-stage with the "
                    "same --ring",
                    (long long)render->opts->wait_s);
-        err->kind = err->kind == ERR_SYSTEM ? ERR_SYSTEM : ERR_UNREACHABLE;
+        err->kind = ERR_UNREACHABLE;
     }
     render->house = render->source.ring.house;
     return rc;
@@ -247,22 +283,6 @@ static int open_output(struct render *render, struct err *err)
 
 /* --- all ------------------------------------------------------------------ */
 
-static int enter_folder(struct render *render, struct err *err)
-{
-    const bool is_service = render->opts->channel != 0;
-
-    if (render->folder[0] == '\0')
-        return 0;
-    /* Counters are a courtesy in a shell: no page, no counting. */
-    if (stats_open(&render->stats, render->folder, is_service,
-                   is_service ? err : NULL) < 0 &&
-        is_service)
-        return -1;
-    if (!is_service)
-        return 0;
-    return stats_proc_enter(&render->proc, render->folder, "render", err);
-}
-
 int render_open(struct render *render, const struct render_opts *opts,
                 struct err *err)
 {
@@ -275,7 +295,7 @@ int render_open(struct render *render, const struct render_opts *opts,
     if (has_run && rundir_find(run, opts->run_dir, err) < 0)
         return -1;
     if (clock_open(&render->clock, has_run ? run : NULL, err) < 0 ||
-        open_input(render, err) < 0 || enter_folder(render, err) < 0)
+        open_input(render, err) < 0)
         return -1;
     set_config(render);
     if (stretch_init(&render->stretch, &render->house, opts->bframes, err) < 0)

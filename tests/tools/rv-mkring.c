@@ -30,6 +30,7 @@ struct opts {
     int64_t frames, pool_frames, start_ms;
     int64_t sleep_at, sleep_ms; /* no frame comes meanwhile */
     bool is_paced;
+    bool is_noisy;
 };
 
 struct feeder {
@@ -47,6 +48,7 @@ static const struct argp_option options[] = {
     { "frames", 'n', "N", 0, "Frames in all (300)", 0 },
     { "pool-frames", 'p', "N", 0, "Frames of a pool (50)", 0 },
     { "paced", 'c', "MS", 0, "Set an epoch: frame 0 is due in MS", 0 },
+    { "noise", 'N', NULL, 0, "Pictures that are hard to encode", 0 },
     { "sleep", 's', "N:MS", 0, "Stage nothing for MS before frame N", 0 },
     { 0 }
 };
@@ -71,6 +73,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     case 'c':
         opts->is_paced = true;
         opts->start_ms = cli_number(state, "--paced", arg, 0, 60000);
+        return 0;
+    case 'N':
+        opts->is_noisy = true;
         return 0;
     case 's':
         if (sscanf(arg, "%" SCNd64 ":%" SCNd64, &opts->sleep_at,
@@ -167,6 +172,19 @@ static int next_pool(struct feeder *feeder, int64_t n, struct err *err)
     return 0;
 }
 
+/* Gray, or noise that another frame does not predict. */
+static void draw_ground(const struct opts *opts, uint8_t *luma, size_t size,
+                        int64_t n)
+{
+    uint32_t state = (uint32_t)n * 2654435761u + 1;
+
+    memset(luma, 96, size);
+    for (size_t i = 0; opts->is_noisy && i < size; i++) {
+        state = state * 1664525u + 1013904223u;
+        luma[i] = (uint8_t)(64 + (state >> 26));
+    }
+}
+
 static void fill_frame(struct feeder *feeder, struct pool_frame *frame,
                        int slot, int64_t n, int64_t first)
 {
@@ -184,7 +202,7 @@ static void fill_frame(struct feeder *feeder, struct pool_frame *frame,
     frame->plane_offset[1] = frame->stride_bytes[0] * height;
     frame->plane_offset[2] =
         frame->plane_offset[1] + frame->stride_bytes[1] * height / 2;
-    memset(bytes, 96, frame->plane_offset[1]);
+    draw_ground(feeder->opts, bytes, frame->plane_offset[1], n);
     memset(bytes + frame->plane_offset[1], 128,
            (size_t)frame->stride_bytes[1] * height);
     mark_draw(bytes, (int)frame->stride_bytes[0], house->width, house->height,
