@@ -8,7 +8,7 @@ has as many FRAMES.  Prints figures as JSON; fails with the first wrong frame.
 
     switches  LoadPreview and SwitchToLive, some at a set time, some twice
     updates   UpdatePlan between plans that hold the same segments in another
-              order, the same plan again, and plans that hold none of them
+              order, and the same plan again
 """
 import json
 import os
@@ -165,11 +165,78 @@ def switches(control, count, dice, url, out, plan, clips):
     assert figures["wire_ms"]["p99"] <= INTAKE_MS + 100, "a cut was late on the wire"
 
 
+# --- plans --------------------------------------------------------------------
+
+
+def check_updates(pictures, orders, calls, arrivals):
+    """Each picture follows the one before, in the order of a plan in force.
+
+    A plan that comes right before a seam may cost slate there while its next
+    segment is decoded (promise: 500 ms); the timeline goes on below it.
+    """
+    check_steps(pictures)
+    holes, hole = [], 0
+    on_air = {pictures[0][1]}
+    for pts, mark in pictures[1:]:
+        came = arrivals[pts]
+        # the orders that may be in force: all since the last that surely is
+        sure = sum(1 for call in calls if came > call["end"] + 1.5)
+        begun = sum(1 for call in calls if came > call["begin"])
+        wanted = {orders[calls[i - 1]["plan"] if i else 0][before]
+                  for i in range(sure, begun + 1) for before in on_air}
+        if mark is None:
+            assert begun > sure, f"PTS {pts}: slate, and no new plan, in place of {wanted}"
+            hole, on_air = hole + 1, wanted
+            continue
+        assert mark in wanted, f"PTS {pts}: {on_air}, then {mark}, not one of {wanted}"
+        if hole:
+            holes.append(hole)
+        hole, on_air = 0, {mark}
+    return holes
+
+
+def updates(control, count, dice, url, out, plan, clips):
+    """Between orders of the same segments: what is on air keeps its place."""
+    with open(plan, encoding="utf-8") as file:
+        first = json.load(file)
+    names, orders = [plan], []
+    for number in range(1, 4):
+        other = dict(first, segments=dice.sample(first["segments"], len(first["segments"])))
+        names.append(f"{plan}.{number}.json")
+        with open(names[-1], "w", encoding="utf-8") as file:
+            json.dump(other, file)
+    for name in names:
+        with open(name, encoding="utf-8") as file:
+            round_ = frames_of(json.load(file), clips)
+        orders.append(dict(zip(round_, round_[1:] + round_[:1])))
+    control.start(1, plan)
+    talk.until(lambda: control.status(1).state == 2, "ready")
+    viewer = Viewer(url, out)
+    talk.until(lambda: viewer.size > 0, "a first byte")
+    calls, took, same = [], [], 0
+    for _ in range(count):
+        time.sleep(dice.uniform(0.1, 3))
+        chosen = calls[-1]["plan"] if calls and dice.random() < 0.2 else dice.randrange(4)
+        same += bool(calls) and chosen == calls[-1]["plan"]
+        answer, begin, ms = timed(control.update, 1, names[chosen])
+        assert answer.success, answer
+        calls.append({"plan": chosen, "begin": begin, "end": time.time()})
+        took.append(ms)
+    time.sleep(4)
+    viewer.stop()
+    pictures = viewer.pictures()
+    holes = check_updates(pictures, orders, calls, viewer.arrivals())
+    print(json.dumps({"updates": count, "same_again": same, "pictures": len(pictures),
+                      "slate_frames": holes, "call_ms": {
+        "p50": percentile(took, 0.5), "p99": percentile(took, 0.99), "max": max(took)}}))
+    assert not holes or max(holes) * FRAME_MS <= 500, "a hole of more than 500 ms"
+
+
 def main():
     count, seed, url, out, plan = talk.ARGUMENTS[:5]
     clips = [(int(clip), int(frames), path) for clip, frames, path in
              (word.split(":", 2) for word in talk.ARGUMENTS[5:])]
-    scenario = {"switches": switches}[sys.argv[3]]
+    scenario = {"switches": switches, "updates": updates}[sys.argv[3]]
     with talk.grpc.insecure_channel(talk.ADDRESS) as connection:
         scenario(talk.Control(connection), int(count), random.Random(int(seed)), url, out,
                  plan, clips)
