@@ -34,3 +34,36 @@ check_cuts() {
     check_whole "$out"
     assert_eq "$(wc -l <"$BATS_TEST_TMPDIR/asrun")" "$2" "as-run lines"
 }
+
+# start_clips: a service, and clips of which a plan shows 1 to 3 and previews
+# show 4 and 5.
+start_clips() {
+    mkdir -p "$BATS_TEST_TMPDIR/gen"
+    (cd "$ROOT" && protoc -Iproto --python_out="$BATS_TEST_TMPDIR/gen" \
+        retrovue/playout.proto retrovue/playout_status.proto)
+    make_clips 30000/1001 240
+    D=$(make_clip d.mp4 --clip 4 --frames 200 --size 160x90 --gop 48)
+    E=$(make_clip e.mkv --clip 5 --frames 130 --size 160x90 --gop 12 --bframes 0)
+    PLAN=$BATS_TEST_TMPDIR/plan.json
+    export TOOLS
+    start_serve
+}
+
+# plan_of [SEGMENT...]: each 'ASSET IN FRAMES'; a looping plan.
+plan_of() {
+    printf '%s\n' "$@" | jq -Rn '{version: 1, loop: true,
+        house: {video: {width: 160, height: 90, frame_rate: "30000/1001"},
+            audio: {sample_rate: 48000, channels: 2}},
+        segments: [inputs | split(" ") | {id: ((.[0] | sub(".*/"; "")) + .[1]),
+            asset: .[0], in: (.[1] + "f"), duration: (.[2] + "f")}]}'
+}
+
+# onair SCENARIO COUNT SEED CLIP...: tests/grpc/onair.py
+onair() {
+    "$PYTHON" "$ROOT/tests/grpc/onair.py" "$BATS_TEST_TMPDIR/gen" "$GRPC" "$1" "$2" "$3" \
+        "$(url 1)" "$BATS_TEST_TMPDIR/out.ts" "$PLAN" "${@:4}" || {
+        tail -n 30 "$BATS_TEST_TMPDIR/serve.err" >&2
+        cat "$RUN/run/1/inputs" >&2
+        return 1
+    }
+}

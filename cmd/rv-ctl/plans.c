@@ -229,7 +229,7 @@ static void forget_new(struct channel *channel)
     channel->new_timeline = NULL;
 }
 
-void plans_clear(struct channel *channel)
+void plans_free(struct channel *channel)
 {
     forget_new(channel);
     plan_free(channel->plan);
