@@ -142,6 +142,7 @@ struct stage {
     uint64_t clock_jumps; /* last seen */
 
     struct asrun asrun;
+    int64_t gather_until_us; /* monotonic; 0: nothing is staged yet */
     int32_t state;
     bool was_ready, is_below, is_change;
 };
