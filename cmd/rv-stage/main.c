@@ -310,6 +310,8 @@ static void stage_close(struct stage *stage)
     const bool is_ours = stage->ring.head != NULL && !stage->is_service &&
                          !stage_ring_has_stage(&stage->ring);
 
+    if (cli_stopping() && stage->ring.head != NULL && stage->asrun.fd >= 0)
+        asrun_finish(stage);
     lists_close(stage);
     pools_close(stage, is_ours);
     timeline_clear(stage);
@@ -465,6 +467,7 @@ int main(int argc, char **argv)
     stage.opts = (struct options){ .start_delay_ms = START_DELAY,
                                    .min_depth = 30,
                                    .max_depth = 60 };
+    stage.asrun.fd = -1;
     cli_start("rv-stage", &argp, argc, argv, &stage.opts);
     shm_guard();
     int rc = stage_open(&stage, &err);
