@@ -86,4 +86,4 @@ RV_TIMEOUT=600 RV_WRAP="valgrind -q --error-exitcode=99 --leak-check=full --erro
     run valgrind build $(unit_in build "${units[@]}")
 RV_TIMEOUT=1800 run long build "${long[@]}"
 
-awk '{ p += $1; f += $2 } END { printf "%d passed, %d failed\n", p, f; exit f > 0 }' "$RV_TALLY"
+awk '{ p += $1; f += $2; s += $3 } END { printf "%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : ""; exit f > 0 }' "$RV_TALLY"

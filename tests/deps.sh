@@ -48,6 +48,8 @@ python3                 /usr/bin/python3
 python3-grpcio
 python3-grpc-tools
 python3-jsonschema
+python3-pkg-resources
+iproute2                ss
 '
 all_set='
 clang                   clang

@@ -16,7 +16,6 @@ if [ "${1-}" = --keep ]; then
     shift
 fi
 command=${1:-'make check && DEMO_SECONDS=20 make demo'}
-source=$(cd "$(dirname "$0")/.." && pwd)
 
 if [ "$(id -u)" -ne 0 ]; then
     echo "fresh-debian.sh: making a Debian root needs root; run it with sudo" >&2
@@ -27,6 +26,7 @@ if ! command -v debootstrap >/dev/null; then
     exit 1
 fi
 
+source=$(cd "$(dirname "$0")/.." && pwd)
 mirror=${FRESH_MIRROR:-$(sed -n 's/^URIs: \(.*debian\)\/*$/\1/p; s/^deb \(\[[^]]*\] \)\?\(http[^ ]*\/debian\)\/* .*/\2/p' \
     /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -1 || true)}
 mirror=${mirror:-http://deb.debian.org/debian}

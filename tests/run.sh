@@ -57,8 +57,9 @@ run_file() {
 # First line "PASSED FAILED SECONDS", then a reason a line.
 judge() {
     local file=$1 tap=$2 status=$3 limit=$4 id=$5 took=$6
-    local passed failed planned pid reasons=()
-    passed=$(grep -c '^ok ' "$tap")
+    local passed failed skipped planned pid reasons=()
+    skipped=$(grep -c '^ok .* # skip' "$tap")
+    passed=$(($(grep -c '^ok ' "$tap") - skipped))
     failed=$(grep -c '^not ok ' "$tap")
     # cmocka prints a plan for each group, bats one
     planned=$(awk '/^1\.\.[0-9]+/ { sub(/^1\.\./, ""); n += $1 } END { print n + 0 }' "$tap")
@@ -67,10 +68,10 @@ judge() {
     elif [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
         reasons+=("ended with status $status")
     fi
-    if [ $((passed + failed)) -lt "$planned" ]; then
+    if [ $((passed + failed + skipped)) -lt "$planned" ]; then
         [ ${#reasons[@]} -gt 0 ] ||
-            reasons+=("$planned tests planned, $((passed + failed)) run")
-        failed=$planned-$passed
+            reasons+=("$planned tests planned, $((passed + failed + skipped)) run")
+        failed=$planned-$passed-$skipped
     elif [ "$planned" -eq 0 ] && [ ${#reasons[@]} -eq 0 ]; then
         reasons+=("no test in it")
     fi
@@ -80,14 +81,16 @@ judge() {
         kill -KILL "$pid" 2>/dev/null
     done
     [ ${#reasons[@]} -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
-    echo "$passed $failed $took"
+    echo "$passed $failed $took $skipped"
     printf '%s\n' "${reasons[@]}"
 }
 
 # A line for a good file; for a bad one what failed and why.
 tell() {
-    local passed failed took
-    read -r passed failed took <"$2"
+    local passed failed took skipped
+    read -r passed failed took skipped <"$2"
+    [ "$skipped" -eq 0 ] ||
+        sed -n 's/^ok [0-9]* \(.*\) # skip *\(.*\)/         skipped: \1 (\2)/p' "$3"
     if [ "$failed" -eq 0 ]; then
         printf '%-8s %4d ok  %4d s  %s\n' "$label" "$passed" "$took" "$1"
         return
@@ -113,12 +116,14 @@ for file in "$@"; do
 done
 wait
 
-awk 'FNR == 1 { p += $1; f += $2 } END { print p + 0, f + 0 }' \
+awk 'FNR == 1 { p += $1; f += $2; s += $4 } END { print p + 0, f + 0, s + 0 }' \
     /dev/null "$out"/*.count 2>/dev/null >"$out/total"
-read -r passed failed <"$out/total"
+read -r passed failed skipped <"$out/total"
 if [ -n "${RV_TALLY:-}" ]; then
-    echo "$passed $failed" >>"$RV_TALLY"
+    echo "$passed $failed $skipped" >>"$RV_TALLY"
 else
-    echo "$passed passed, $failed failed"
+    said="$passed passed, $failed failed"
+    [ "$skipped" -eq 0 ] || said="$said, $skipped skipped"
+    echo "$said"
 fi
 [ "$failed" -eq 0 ]

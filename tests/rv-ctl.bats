@@ -88,6 +88,23 @@ PY
     status_within "$PID" 3
 }
 
+@test "a director by hand takes over from a killed one and plays another plan" {
+    spawn run "$BIN/rv-ctl" run 1 --run-dir "$RUN/run" --state-dir "$RUN/state" --plan "$PLAN"
+    wait_until '[ -s "$RUN/run/1/ts" ]' 10
+    local stage
+    stage=$(proc_pid 1 stage)
+    kill -KILL "$PID"
+    wait_until "gone $PID" 5
+    spawn run "$BIN/rv-ctl" run 1 --run-dir "$RUN/run" --state-dir "$RUN/state" --plan "$OTHER"
+    local run=$PID
+    wait_until '[ -s "$BATS_TEST_TMPDIR/run.out" ]' 5
+    wait_until 'grep -qs "\"b1\"" "$RUN/run/1/state"' 10
+    assert_eq "$(proc_pid 1 stage)" "$stage"
+    kill -TERM "$run"
+    status_within "$run" 3
+    assert_no_processes
+}
+
 @test "what is wrong with a plan is said, with status 1" {
     echo '{"version":1,"segments":[{"asset":7}]}' >"$PLAN"
     run "$BIN/rv-ctl" run 1 --run-dir "$RUN/run" --plan "$PLAN"

@@ -86,41 +86,6 @@ LIST
     assert_eq "$(m 'decode_latency_seconds_sum{channel="7"}')" 1.048999
 }
 
-@test "promtool finds nothing but the name that was given to us" {
-    command -v promtool >/dev/null || skip "no promtool; apt-get install prometheus"
-    count 1 "$(gauge STATE 2)" latency=3000 'text:3=a"b\c'
-    count 2
-    once >"$BATS_TEST_TMPDIR/m"
-    promtool check metrics <"$BATS_TEST_TMPDIR/m" >"$BATS_TEST_TMPDIR/found" 2>&1 || true
-    run grep -v 'decode_failure_count' "$BATS_TEST_TMPDIR/found"
-    assert_eq "$output" ""
-}
-
-@test "a Prometheus scrapes it" {
-    command -v prometheus >/dev/null || skip "no prometheus; apt-get install prometheus"
-    local port
-    count 5 "$(gauge STATE 2)" "$(counter FRAMES_DECODED 77)"
-    metrics
-    port=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    cat >"$BATS_TEST_TMPDIR/p.yml" <<YML
-scrape_configs:
-  - job_name: playout
-    scrape_interval: 200ms
-    scrape_timeout: 200ms
-    static_configs: [{targets: ["$AT"]}]
-YML
-    spawn prometheus prometheus --config.file="$BATS_TEST_TMPDIR/p.yml" \
-        --storage.tsdb.path="$BATS_TEST_TMPDIR/p" --web.listen-address="127.0.0.1:$port"
-    ask() {
-        curl -s "http://127.0.0.1:$port/api/v1/query" --data-urlencode "query=$1" |
-            jq -r '.data.result[0].value[1]'
-    }
-    wait_until '[ "$(ask retrovue_playout_frames_decoded_total)" = 77 ]' 20
-    assert_eq "$(ask 'up')" 1
-    assert_eq "$(ask 'retrovue_playout_channel_state{channel="5"}')" 2
-    assert_eq "$(ask 'histogram_quantile(0.95, retrovue_playout_decode_latency_seconds_bucket)')" NaN
-}
-
 @test "a page made anew and one that is gone: no counter goes back" {
     count 1 "$(counter FRAMES_DECODED 100)" "$(gauge STATE 2)" latency=1
     metrics

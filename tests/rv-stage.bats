@@ -367,6 +367,19 @@ metric() {
     [ -e "$RUN/1/pool-2" ]
 }
 
+@test "a stage and a renderer whose folder was removed end with status 3" {
+    stage
+    wait_until '[ -e "$RUN/1/ring" ]' 5
+    spawn render "$BIN/rv-render" --run-dir "$RUN" --channel 1
+    local render=$PID
+    wait_until '[ -e "$RUN/1/ts" ]' 10
+    rm -rf "$RUN/1"
+    status_within "$STAGE" 10 || assert_eq $? 3
+    grep -q "ring: was removed; start the channel again" "$BATS_TEST_TMPDIR/stage.err"
+    status_within "$render" 10 || assert_eq $? 3
+    grep -q "ring: was removed; start the channel again" "$BATS_TEST_TMPDIR/render.err"
+}
+
 @test "a full ring costs no CPU" {
     stage
     gen 1 --frames 3000

@@ -74,3 +74,19 @@ proc_pid() {
     done
     return 1
 }
+
+# check_rounds FILE ROUND: what was received repeats ROUND (runs as in the
+# summary of rv-readmarks) from its first frame on, sound with picture, and is
+# a strict transport stream.  The summary stays in $BATS_TEST_TMPDIR/summary.
+check_rounds() {
+    local summary=$BATS_TEST_TMPDIR/summary
+    marks "$1" . >"$summary"
+    "$PYTHON" "$ROOT/tests/rounds.py" "$2" "$(jq -r .runs "$summary")"
+    assert_eq "$(jq -r .pts_constant "$summary")" true \
+        "PTS steps $(jq -c .pts_steps "$summary"): constant"
+    assert_eq "$(jq -r .gaps "$summary")" 0 "gaps in the sound"
+    assert_eq "$(jq -r .wrong_sound "$summary")" 0 "sound of another clip"
+    assert_le "$(jq -r '.av.offsets_ms | map(fabs) | max' "$summary")" 5 \
+        "A/V offset in ms"
+    "$TOOLS/rv-tscheck" "$1"
+}

@@ -60,6 +60,53 @@ static void arm(struct channel *channel, struct timeline *timeline,
     }
 }
 
+static bool names_pool(const char *list, uint32_t pool)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "/pool-%u\"", pool);
+    return strstr(list, name) != NULL;
+}
+
+/*
+ * The stage empties a pool that was in its list and is in it no longer, so
+ * what a preview hides for a while must be decoded anew.
+ */
+static void forget_unlisted(struct laid *laid, const char *before,
+                            const char *after, int64_t position)
+{
+    for (int i = laid->count - 1; i >= 0; i--) {
+        const struct stretch *one = &laid->stretch[i];
+        const int64_t end =
+            i + 1 < laid->count ? laid->first + one[1].from : laid_end(laid);
+        if (one->pool == 0 || (laid->has_first && end <= position) ||
+            !names_pool(before, one->pool) || names_pool(after, one->pool))
+            continue;
+        if (laid->is_preview && !laid->is_retrying) {
+            laid->is_retrying = true;
+            laid->retry_at_us = 0;
+            laid->retry_from = one->from;
+        }
+        laid->count--;
+        memmove(&laid->stretch[i], &laid->stretch[i + 1],
+                (size_t)(laid->count - i) * sizeof(laid->stretch[0]));
+    }
+}
+
+static void forget_what_is_unlisted(struct channel *channel, const char *after)
+{
+    struct timeline *timeline = channel->timeline;
+    const int64_t position = air_position(channel);
+
+    if (channel->told == NULL)
+        return;
+    for (int i = 0; i < timeline->count; i++)
+        forget_unlisted(&timeline->laid[i], channel->told, after, position);
+    for (int i = 0; i < timeline->cuts; i++)
+        if (timeline_cut_end(timeline, i) > position)
+            forget_unlisted(&timeline->cut[i], channel->told, after, position);
+}
+
 /* Tells the stage, if this is not what it knows already. */
 static void tell(struct channel *channel, struct inputs *inputs)
 {
@@ -81,6 +128,7 @@ static void tell(struct channel *channel, struct inputs *inputs)
         free(text);
         return;
     }
+    forget_what_is_unlisted(channel, text);
     free(channel->told);
     channel->told = text;
     channel->serial++;

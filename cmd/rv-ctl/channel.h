@@ -231,6 +231,7 @@ bool preview_update(struct channel *channel, int64_t now_us);
 
 /* plans.c */
 int plans_first(struct channel *channel, struct err *err);
+void plans_free(struct channel *channel);
 void plans_settle_epoch(struct channel *channel, int64_t now_us);
 void plans_start(struct channel *channel, struct conn *conn, json_t *request);
 void plans_update(struct channel *channel, struct conn *conn, json_t *request);

@@ -229,6 +229,15 @@ static void forget_new(struct channel *channel)
     channel->new_timeline = NULL;
 }
 
+void plans_free(struct channel *channel)
+{
+    forget_new(channel);
+    plan_free(channel->plan);
+    free(channel->timeline);
+    channel->plan = NULL;
+    channel->timeline = NULL;
+}
+
 struct report {
     int64_t frame;
     const char *how;

@@ -383,10 +383,10 @@ static void set_violation(struct channel *channel)
 {
     struct cut_figures *figures = &channel->figures;
     const int64_t late_ms = figures->completion_ms - channel->target_ms;
-    const int64_t frame_ms = house_us(&channel->house, 1) / 1000;
 
     figures->violation[0] = '\0';
-    if (channel->target_ms > 0 && late_ms > frame_ms)
+    if (channel->target_ms > 0 &&
+        figures->frame > frame_at(channel, channel->target_ms))
         snprintf(figures->violation, sizeof(figures->violation),
                  "the target was %" PRId64
                  " ms before the first frame that could still be changed",

@@ -272,6 +272,19 @@ static void end_leftovers(struct channel *channel)
     stage_ring_close(&channel->ring);
 }
 
+/* What runs was taken over, and this is what it shall play from now on. */
+static void play_instead(struct channel *channel, const char *plan)
+{
+    struct conn nobody = { .control = CONTROL_EMPTY };
+    char path[1024];
+
+    if (path_absolute(path, sizeof(path), plan, NULL) < 0)
+        return;
+    json_t *request = json_pack("{s:s}", "plan", path);
+    plans_update(channel, &nobody, request);
+    json_decref(request);
+}
+
 static int take_over_or_start(struct channel *channel, bool is_take_over,
                               struct err *err)
 {
@@ -284,13 +297,15 @@ static int take_over_or_start(struct channel *channel, bool is_take_over,
             channel->is_adopted = true;
             log_info(NULL, "channel %d taken over at frame %lld",
                      channel->opts.channel, (long long)air_position(channel));
+            if (!is_take_over && plan != NULL)
+                play_instead(channel, plan);
             return 0;
         }
         if (rc < 0)
             log_warn(NULL, "%s", err->text);
         end_leftovers(channel);
+        plans_free(channel);
     }
-    (void)is_take_over;
     if (plan == NULL)
         return err_set(err, ERR_STATE,
                        "channel %d: nothing runs that could be taken over; "
@@ -589,6 +604,7 @@ int run_main(int argc, char **argv)
         remove_clock(channel);
     }
     const int status = cli_finish(rc, &err);
+    plans_free(channel);
     free(channel->told);
     free(channel);
     return status;

@@ -211,10 +211,12 @@ void served_line(struct serve *serve, int place)
 
 /* --- ending --------------------------------------------------------------- */
 
-/* Kills what holds the lock on a page in this folder. */
-static void kill_pages(const char *folder)
+/* How many hold the lock on a page in this folder; all are sent `signal`, if
+ * not 0. */
+static int signal_pages(const char *folder, int signal)
 {
     DIR *pages = opendir(folder);
+    int living = 0;
     const struct dirent *entry;
 
     while (pages != NULL && (entry = readdir(pages)) != NULL) {
@@ -229,11 +231,14 @@ static void kill_pages(const char *folder)
         const int pidfd = state.is_alive ? spawn_watch(state.pid) : -1;
         if (pidfd < 0)
             continue;
-        spawn_signal(pidfd, SIGKILL);
+        living++;
+        if (signal != 0)
+            spawn_signal(pidfd, signal);
         close(pidfd);
     }
     if (pages != NULL)
         closedir(pages);
+    return living;
 }
 
 /* A director that could not clean up: end all, keep the stats page. */
@@ -243,7 +248,7 @@ static void sweep(struct served *served)
     DIR *folder;
     const struct dirent *entry;
 
-    kill_pages(served->folder);
+    (void)signal_pages(served->folder, SIGKILL);
     if (stats_open(&stats, served->folder, false, NULL) == 0)
         stats_set(&stats, STATS_STATE, 0);
     stats_close(&stats);
@@ -492,11 +497,12 @@ static void adopt(struct serve *serve, int32_t id)
         runs(serve, served);
         log_info(&(struct log_ctx){ .channel = id },
                  "director, process %d, taken over", (int)state.pid);
-    } else if (!has_file(served, "state") ||
+    } else if (signal_pages(served->folder, 0) == 0 ||
+               !has_file(served, "state") ||
                served_start(serve, served, true, &err) < 0) {
         /* Left by a power cut or a server that ended badly. */
         char name[16];
-        kill_pages(served->folder);
+        (void)signal_pages(served->folder, SIGKILL);
         name_of(id, name);
         (void)rundir_remove(serve->run, name, NULL);
         served->id = 0;

@@ -88,7 +88,7 @@ static void drop_past(struct timeline *timeline, int64_t floor)
     memmove(timeline->laid, timeline->laid + past,
             (size_t)timeline->count * sizeof(timeline->laid[0]));
     past = 0;
-    while (past < timeline->cuts && laid_end(&timeline->cut[past]) <= floor)
+    while (past < timeline->cuts && timeline_cut_end(timeline, past) <= floor)
         past++;
     timeline->cuts -= past;
     memmove(timeline->cut, timeline->cut + past,

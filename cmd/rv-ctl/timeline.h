@@ -113,6 +113,9 @@ struct laid *timeline_plan_at(struct timeline *timeline, int64_t frame);
 /* One past its last frame, FRAME_NEVER when not known. */
 int64_t laid_end(const struct laid *laid);
 
+/* Where a cut ends: at its last frame, or where the next one begins. */
+int64_t timeline_cut_end(const struct timeline *timeline, int i);
+
 /*
  * Decoders to have before `horizon` that are not there and not opening.
  * `position`: the first frame that is not yet taken.  Slate segments get

@@ -18,8 +18,6 @@ static inline int64_t max64(int64_t a, int64_t b)
 
 /* What is known of one segment may give the next one's place. */
 void timeline_resolve(struct timeline *timeline);
-/* Where a cut ends: at its last frame, or where the next one begins. */
-int64_t timeline_cut_end(const struct timeline *timeline, int i);
 /* The first frame at or after `frame` that no cut hides; FRAME_NEVER if the
  * end of the cut is not known. */
 int64_t timeline_not_hidden(const struct timeline *timeline, int64_t frame);

@@ -168,9 +168,17 @@ static int find_places(struct decode *decode, struct err *err)
     return stats_open(&decode->stats, folder, true, err);
 }
 
-static int print_inputs(const struct decode *decode, struct err *err)
+/*
+ * In a shell the pool begins where the ring does, also when its first segment
+ * has no picture of its own (slate, an asset that is missing).
+ */
+static int print_inputs(const struct decode *decode, const struct item *first,
+                        struct err *err)
 {
-    struct input input = { .at_kind = INPUT_BEHIND, .reason = REASON_PLAN };
+    struct input input = { .at_kind = INPUT_BEHIND,
+                           .has_origin = decode->opts.channel == 0,
+                           .origin = -first->segment.skip,
+                           .reason = REASON_PLAN };
     struct inputs inputs = {
         .serial = 1, .is_end = true, .count = 1, .input = &input
     };
@@ -209,7 +217,7 @@ static int open_sink(struct decode *decode, const struct item *item,
             return -1;
         /* In service the line says that the asset is open: no line, if not. */
         const bool is_told = !item->has_failed || decode->opts.channel == 0;
-        if (is_told && print_inputs(decode, err) < 0)
+        if (is_told && print_inputs(decode, item, err) < 0)
             return -1;
     }
     play_init(&decode->play, sink, &decode->stats, &decode->feed,

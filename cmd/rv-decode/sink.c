@@ -50,7 +50,7 @@ int sink_open_nut(struct sink *sink, const struct house *house, struct err *err)
                          (size_t)house->channels * sizeof(*sink->sound));
     if (sink->memory == NULL || sink->sound == NULL)
         return err_set(err, ERR_SYSTEM, "no memory for a picture");
-    if (nut_open(&sink->nut, house, err) < 0)
+    if (nut_open(&sink->nut, house, true, err) < 0)
         return -1;
     sink->is_open = true;
     return 0;

@@ -16,7 +16,7 @@
 #include "frame/pool.h"
 #include "media/asset.h"
 #include "media/picture.h"
-#include "nut.h"
+#include "media/nut.h"
 
 struct sink {
     struct house house;

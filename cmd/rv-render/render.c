@@ -280,12 +280,32 @@ static bool wait_intake(struct render *render)
     return clock_us_until(&render->clock, due) > 0;
 }
 
+/* In service, once a second of waiting: are the rings still to be found?  Who
+ * removed them has forgotten us. */
+static int look_around(struct render *render, int64_t now, struct err *err)
+{
+    const struct shm *rings[] = { &render->source.ring.shm, &render->ts.shm };
+
+    if (render->opts->channel == 0 || now - render->looked_us < US_PER_S)
+        return 0;
+    render->looked_us = now;
+    for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++) {
+        if (shm_is_unlinked(rings[i]))
+            return err_set(err, ERR_UNREACHABLE,
+                           "ring %s: was removed; start the channel again",
+                           rings[i]->path);
+    }
+    return 0;
+}
+
 /* Nothing staged: wait for it.  In a shell, not for ever for a dead stage. */
 static int wait_frame(struct render *render, struct err *err)
 {
     const struct stage_ring *ring = &render->source.ring;
     const int64_t now = clock_monotonic_us();
 
+    if (look_around(render, now, err) < 0)
+        return -1;
     stage_ring_wait(&render->source.ring, render->next, BEAT_US);
     if (render->opts->channel != 0 || stage_ring_has_stage(ring)) {
         render->stage_gone_us = 0;

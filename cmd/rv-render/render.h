@@ -67,6 +67,7 @@ struct render {
     int64_t late_since_us;    /* monotonic: waits for a new epoch; 0 */
     int64_t epoch_sought_us;  /* monotonic, when it was first missed; 0 */
     int64_t stage_gone_us;    /* monotonic; 0: it lives */
+    int64_t looked_us;        /* monotonic: whether the rings have names */
     uint64_t slate[4];        /* bit n % 256: frame n is slate */
     bool is_done;
 };

@@ -78,7 +78,8 @@ static int try_ring(struct render *render, struct err *err)
     return is_service ? 0 : enter_folder(render, err);
 }
 
-/* Worth another try?  In service a ring comes when the channel starts. */
+/* Worth another try?  In service a ring comes when the channel starts, unless
+ * somebody has removed the channel's folder. */
 static bool may_come(const struct render *render, const struct err *err,
                      int64_t waited_us)
 {
@@ -89,7 +90,7 @@ static bool may_come(const struct render *render, const struct err *err,
     if (cli_stopping())
         return false;
     if (render->opts->channel != 0 && is_missing)
-        return true;
+        return !is_over || access(render->folder, F_OK) == 0;
     return (is_missing || err->kind == ERR_STATE) && !is_over;
 }
 

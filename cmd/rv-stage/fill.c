@@ -185,9 +185,10 @@ void fill_epoch(struct stage *stage)
         start_epoch(stage);
         return;
     }
+    const uint64_t seen = stage->clock_jumps;
     const bool has_jumped = has_clock_jumped(stage);
     if (has_jumped && stage->has_seen_clock)
-        stats_add(&stage->stats, STATS_CLOCK_JUMPS, 1);
+        stats_add(&stage->stats, STATS_CLOCK_JUMPS, stage->clock_jumps - seen);
     stage->has_seen_clock = true;
     const int64_t n = stage_ring_cursor(&stage->ring);
     const int64_t now = clock_utc_us(&stage->clock);

@@ -332,6 +332,16 @@ static void stage_close(struct stage *stage)
 
 /* --- the loop ------------------------------------------------------------- */
 
+/* In service: somebody has removed the channel's folder under us. */
+static bool is_orphan(const struct stage *stage, struct err *err)
+{
+    if (!stage->is_service || !shm_is_unlinked(&stage->ring.shm))
+        return false;
+    err_set(err, ERR_UNREACHABLE,
+            "stage ring %s: was removed; start the channel again", stage->path);
+    return true;
+}
+
 /* 1: something was done, 0: nothing to do, -1: the end, by an error. */
 static int stage_step(struct stage *stage, struct err *err)
 {
@@ -357,6 +367,8 @@ static int stage_step(struct stage *stage, struct err *err)
         return 0;
     if (stage->has_list && !had_list && stage->is_taken_over)
         pools_sweep(stage);
+    if (stage->is_tick && is_orphan(stage, err))
+        return -1;
     if (stage->is_tick && pools_look(stage))
         fill_again(stage);
     fill_epoch(stage); /* before slate goes in for what is late by a jump */

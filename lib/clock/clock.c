@@ -386,9 +386,10 @@ int clock_keep(struct clock *clock, const char *run_dir,
 
 static int64_t follow_system(struct clock *clock)
 {
-    const int64_t system_utc = system_offset_us() + clock_monotonic_us();
+    const int64_t offset_us = system_offset_us();
     const struct line was = read_line(clock->page);
-    const int64_t now = clock_monotonic_us();
+    const int64_t now = clock_monotonic_us(); /* one reading for both clocks */
+    const int64_t system_utc = offset_us + now;
     struct line line = { .utc_us = line_utc_us(&was, now),
                          .monotonic_us = now,
                          .rate = RATE_ONE,
@@ -467,13 +468,14 @@ void clock_state(const struct clock *clock, struct clock_state *state)
     const int64_t now = clock_monotonic_us();
 
     *state = (struct clock_state){ .source = CLOCK_SOURCE_REAL,
-                                   .utc_us = clock_utc_us(clock),
+                                   .utc_us = now + clock->offset_us,
                                    .rate_millionths = RATE_ONE };
-    state->offset_us =
-        state->utc_us - (clock_monotonic_us() + system_offset_us());
+    state->offset_us = clock->offset_us - system_offset_us();
     if (clock->page == NULL)
         return;
     const struct line line = read_line(clock->page);
+    state->utc_us = line_utc_us(&line, now);
+    state->offset_us = state->utc_us - (now + system_offset_us());
     const int64_t passed = now - line.monotonic_us;
     const bool is_at_rate = passed < line.length_us;
     state->has_page = true;

@@ -167,6 +167,13 @@ bool shm_is_locked(const struct shm *shm)
     return lock.l_type != F_UNLCK;
 }
 
+bool shm_is_unlinked(const struct shm *shm)
+{
+    struct stat st;
+
+    return shm->fd >= 0 && fstat(shm->fd, &st) == 0 && st.st_nlink == 0;
+}
+
 static int64_t bounded(int64_t timeout_us)
 {
     if (timeout_us < 0)

@@ -57,6 +57,9 @@ void shm_guard(void);
  */
 int shm_lock(struct shm *shm, struct err *err);
 bool shm_is_locked(const struct shm *shm); /* by another process */
+/* True when no name leads to the file any more: nobody will come to it.  Costs
+ * a system call. */
+bool shm_is_unlinked(const struct shm *shm);
 
 /*
  * Sleeps until *word differs from `seen`, somebody wakes us, a signal comes or

@@ -169,5 +169,6 @@ def refusals(control, plan, other, asset):
     control.stop(1)
 
 
-with grpc.insecure_channel(ADDRESS) as connection:
-    {"life": life, "refusals": refusals}[sys.argv[3]](Control(connection), *ARGUMENTS)
+if __name__ == "__main__":
+    with grpc.insecure_channel(ADDRESS) as connection:
+        {"life": life, "refusals": refusals}[sys.argv[3]](Control(connection), *ARGUMENTS)

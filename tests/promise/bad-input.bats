@@ -122,7 +122,8 @@ refuses() {
     kill $python
     wait $viewer
     ctl stop 1
-    assert_eq "$(ctl status --json | jq -c '[.[] | select(.state != "stopped")]')" '[]'
+    assert_eq "$(ctl status --json | jq -c 'map([.channel, .state])')" \
+        '[[1,"stopped"]]'
     stop_serve
     "$TOOLS/rv-readmarks" --summary "$BATS_TEST_TMPDIR/out.ts" \
         >"$BATS_TEST_TMPDIR/summary"
@@ -137,5 +138,17 @@ refuses() {
         --state-dir "$RUN/state" --listen 127.0.0.1:0 --metrics 127.0.0.1:0 \
         --http-port "$(free_port)"
     ctl status >/dev/null
+    stop_serve
+}
+@test "a run folder left by a power cut is swept" {
+    start_serve
+    ctl start 1 "$good"
+    # everything dies at once, nobody cleans up
+    wait_until '! kill_test_processes' 5
+    [ -e "$RUN/run/1" ]
+    start_serve
+    assert_eq "$(ctl status --json | jq -c '[.[] | select(.state != "stopped")]')" '[]'
+    ctl start 1 "$good"
+    curl -s --max-time 5 "$(url 1)" | head -c 188 | grep -qa '^G'
     stop_serve
 }

@@ -57,15 +57,31 @@ setup() {
     assert_clean
 }
 
+@test "slate before, between and behind has its frames" {
+    cat >"$plan" <<-PLAN
+	{"version":1, $HOUSE, "segments":[
+	  {"type":"slate","duration":"15f"}, {"asset":"$B"},
+	  {"type":"slate","duration":"4f"}, {"asset":"$A"},
+	  {"type":"pad","duration":"6f"}, {"type":"slate","duration":"9f"}]}
+	PLAN
+    timeout 60 "$ROOT/examples/pipelines/plan-to-ts.sh" "$plan" \
+        "$BATS_TEST_TMPDIR/out.ts" "$BATS_TEST_TMPDIR/asrun.ndjson"
+    "$TOOLS/rv-readmarks" --check '-*15 2:0-44 -*4 1:0-59 -*15' \
+        "$BATS_TEST_TMPDIR/out.ts"
+    rv-plan resolve "$plan" | rv-decode --nut |
+        "$TOOLS/rv-readmarks" --check '-*15 2:0-44 -*4 1:0-59 -*15' -
+    assert_clean
+}
+
 @test "a missing asset is one second of slate and the neighbours are exact" {
     cat >"$plan" <<-PLAN
 	{"version":1, $HOUSE, "segments":[
-	  {"asset":"$A"}, {"asset":"nowhere.mkv"}, {"asset":"$B"}]}
+	  {"asset":"gone.mkv"}, {"asset":"$A"}, {"asset":"nowhere.mkv"}, {"asset":"$B"}]}
 	PLAN
     timeout 60 "$ROOT/examples/pipelines/plan-to-ts.sh" "$plan" \
         "$BATS_TEST_TMPDIR/out.ts" "$BATS_TEST_TMPDIR/asrun.ndjson" \
         2>"$BATS_TEST_TMPDIR/err" || true
-    "$TOOLS/rv-readmarks" --check '1:0-59 -*30 2:0-44' "$BATS_TEST_TMPDIR/out.ts"
+    "$TOOLS/rv-readmarks" --check '-*30 1:0-59 -*30 2:0-44' "$BATS_TEST_TMPDIR/out.ts"
     assert_contains "$(cat "$BATS_TEST_TMPDIR/err")" nowhere.mkv
     assert_clean
 }

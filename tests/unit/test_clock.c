@@ -17,6 +17,10 @@
 #include "clock/clock.h"
 
 #define S INT64_C(1000000)
+/* How far two readings of one clock, and two lines of a test, may lie apart on
+ * a machine that is busy with something else, or under valgrind. */
+#define NEAR (S / 5)
+#define BUSY (60 * S)
 
 static int setup(void **state)
 {
@@ -101,11 +105,11 @@ static void without_a_page(void **state)
     assert_null(clock.page);
     clock_state(&clock, &is);
     assert_false(is.has_page);
-    assert_true(is.offset_us > -1000 && is.offset_us < 1000);
+    assert_true(is.offset_us > -NEAR && is.offset_us < NEAR);
     const int64_t now = clock_utc_us(&clock);
     assert_int_equal(clock_us_until(&clock, now), 0);
-    const int64_t wait = clock_us_until(&clock, now + S);
-    assert_true(wait > 900000 && wait <= S);
+    const int64_t wait = clock_us_until(&clock, now + 100 * S);
+    assert_true(wait > 100 * S - BUSY && wait <= 100 * S);
     clock_sleep_until(&clock, now + 20000, S);
     assert_true(clock_utc_us(&clock) >= now + 20000);
     clock_sleep_until(&clock, now + 100 * S, 10000);
@@ -126,7 +130,7 @@ static void virtual_time(void **state)
     assert_int_equal(clock_open(&reader, *state, &err), 0);
     assert_non_null(reader.page);
     const int64_t then = clock_utc_us(&reader);
-    assert_true(then >= 5000 * S && then < 5001 * S);
+    assert_true(then >= 5000 * S && then < 5000 * S + BUSY);
     assert_int_equal(clock_us_until(&reader, then), 0);
     assert_true(clock_us_until(&reader, then + 1) == INT64_MAX);
     clock_step(&keeper, 3600 * S);
@@ -134,8 +138,8 @@ static void virtual_time(void **state)
     clock_step(&keeper, -1);
     assert_int_equal(clock_utc_us(&reader), then + 3600 * S - 1);
     clock_set_rate(&keeper, 1000 * S); /* a thousand times as fast */
-    const int64_t wait = clock_us_until(&reader, then + 7200 * S);
-    assert_true(wait > 3 * S && wait < 4 * S);
+    const int64_t wait = clock_us_until(&reader, then + 723600 * S);
+    assert_true(wait > 720 * S - BUSY && wait < 721 * S);
     clock_state(&reader, &is);
     assert_int_equal(is.rate_millionths, 1000 * S);
     assert_int_equal(is.source, CLOCK_SOURCE_VIRTUAL);
@@ -240,9 +244,9 @@ static void a_step_wakes_a_sleeper(void **state)
     assert_int_equal(clock_open(&reader, *state, &err), 0);
     pthread_create(&thread, NULL, step_soon, &keeper);
     const int64_t begin = clock_monotonic_us();
-    clock_sleep_until(&reader, 5 * S, 10 * S);
+    clock_sleep_until(&reader, 5 * S, 1000 * S);
     assert_true(clock_utc_us(&reader) >= 5 * S);
-    assert_true(clock_monotonic_us() - begin < 5 * S);
+    assert_true(clock_monotonic_us() - begin < BUSY);
     pthread_join(thread, NULL);
     clock_close(&reader);
     clock_close(&keeper);
@@ -314,24 +318,24 @@ static void steps_are_slewed_and_jumps_told(void **state)
     assert_int_equal(clock_tick(&keeper), 0);
     clock_state(&keeper, &is);
     assert_int_equal(is.rate_millionths, S - CLOCK_SLEW_PPM);
-    assert_true(is.offset_us > 3900000 && is.offset_us < 4 * S + 1000);
-    assert_true(is.left_to_slew_us < -3900000);
+    assert_true(is.offset_us > 4 * S - NEAR && is.offset_us < 4 * S + NEAR);
+    assert_true(is.left_to_slew_us < -4 * S + NEAR);
     /* it takes 2000 s and then it is over, keeper or not */
     const int64_t wait = clock_us_until(&keeper, is.utc_us + 10000 * S);
-    assert_true(wait > 10003 * S && wait <= 10004 * S + 1000);
+    assert_true(wait > 10004 * S - BUSY && wait < 10004 * S + NEAR);
     shift_page(*state, -8 * S);
     assert_int_equal(clock_tick(&keeper), 0);
     clock_state(&keeper, &is);
     assert_int_equal(is.rate_millionths, S + CLOCK_SLEW_PPM);
-    assert_true(is.left_to_slew_us > 3900000);
+    assert_true(is.left_to_slew_us > 4 * S - NEAR);
     /* more than 5 s: a jump, at once */
     shift_page(*state, -60 * S);
     const int64_t jump = clock_tick(&keeper);
-    assert_true(jump > 63 * S && jump < 65 * S);
+    assert_true(jump > 64 * S - NEAR && jump < 64 * S + NEAR);
     clock_state(&keeper, &is);
     assert_int_equal(is.jumps, 1);
     assert_int_equal(is.left_to_slew_us, 0);
-    assert_true(is.offset_us > -1000 && is.offset_us < 1000);
+    assert_true(is.offset_us > -NEAR && is.offset_us < NEAR);
     clock_close(&keeper);
 }
 

@@ -301,6 +301,22 @@ static void a_cut_of_unknown_length_hides_until_it_ends(void **state)
     bench_free(bench);
 }
 
+/* Each is cut off by the next before its decoder could tell its length. */
+static void cuts_of_unknown_length_that_are_past_are_dropped(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    struct timeline *timeline = &bench->timeline;
+
+    (void)state;
+    for (int i = 0; i < 3 * TIMELINE_CUTS; i++) {
+        const struct laid shown = preview(50 + (uint32_t)i, 0);
+        arm(bench, 10 * i, 10 * i + 100, 0);
+        assert_int_equal(timeline_cut(timeline, &shown, 10 * i, NULL), 0);
+    }
+    assert_true(timeline->cuts <= 2);
+    bench_free(bench);
+}
+
 static void now_comes_last_and_without_a_number(void **state)
 {
     struct bench *bench = bench_new(TWO, 0);
@@ -367,6 +383,7 @@ int main(void)
         cmocka_unit_test(a_missing_asset_without_duration_takes_a_second),
         cmocka_unit_test(a_cut_hides_the_plan_which_goes_on_behind),
         cmocka_unit_test(a_cut_of_unknown_length_hides_until_it_ends),
+        cmocka_unit_test(cuts_of_unknown_length_that_are_past_are_dropped),
         cmocka_unit_test(now_comes_last_and_without_a_number),
         cmocka_unit_test(a_new_plan_with_the_same_segment_keeps_its_place),
         cmocka_unit_test(a_new_plan_without_it_does_not),
