@@ -219,7 +219,9 @@ int64_t air_update(struct channel *channel, int64_t now_us)
     if (timeline_lay(channel->timeline, air_floor(channel), horizon(channel),
                      &err) < 0)
         log_error(NULL, "%s", err.text);
-    arm(channel, channel->timeline, position, horizon(channel), now_us);
+    /* Until the stage says where "now" is, nobody knows what it hides. */
+    if (channel->now_kind == NOW_NONE || channel->now_serial == 0)
+        arm(channel, channel->timeline, position, horizon(channel), now_us);
     if (plans_waiting(channel, now_us))
         next_us = now_us + 5000;
     if (channel->new_timeline != NULL)

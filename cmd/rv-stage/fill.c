@@ -19,6 +19,9 @@
 #define START_INTAKE_US INT64_C(150000)
 /* No input so long after the start: slate. */
 #define START_WAIT_US INT64_C(1500000)
+/* What is gathered before a channel's time begins, and for how long. */
+#define GATHER_FRAMES 15
+#define GATHER_US     INT64_C(400000)
 /* A hole that is longer is a new epoch (design, section 5). */
 #define HOLE_US INT64_C(5000000)
 
@@ -149,6 +152,23 @@ int64_t fill_us_until_late(struct stage *stage)
         &stage->clock, late_at(stage, &epoch, stage_ring_tail(&stage->ring)));
 }
 
+/*
+ * The first frames are there.  A decoder's first pictures come slowly (threads
+ * start, a machine is busy), so a few are gathered before time runs, or the
+ * channel would begin with slate.
+ */
+static bool has_gathered(struct stage *stage)
+{
+    const int64_t now = clock_monotonic_us();
+
+    if (stage_ring_tail(&stage->ring) == 0)
+        return false;
+    if (stage->gather_until_us == 0)
+        stage->gather_until_us = now + GATHER_US;
+    return stage_ring_tail(&stage->ring) >= GATHER_FRAMES || stage->is_full ||
+           now >= stage->gather_until_us;
+}
+
 static void start_epoch(struct stage *stage)
 {
     const struct options *opts = &stage->opts;
@@ -160,7 +180,7 @@ static void start_epoch(struct stage *stage)
     }
     if (!stage->is_service && !opts->has_start_delay)
         return;
-    if (stage_ring_tail(&stage->ring) > 0 ||
+    if (has_gathered(stage) ||
         (stage->is_service &&
          clock_monotonic_us() - stage->begin_us > START_WAIT_US))
         stage_ring_set_epoch(&stage->ring, 0,

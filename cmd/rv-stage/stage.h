@@ -143,6 +143,7 @@ struct stage {
     bool has_seen_clock;  /* what it had before is not counted again */
 
     struct asrun asrun;
+    int64_t gather_until_us; /* monotonic; 0: nothing is staged yet */
     int32_t state;
     bool was_ready, is_below, is_change;
 };

@@ -23,7 +23,7 @@ from viewer import Viewer  # noqa: E402
 STEP = 3003  # 90 kHz ticks of a frame at 29.97
 FRAME_MS = STEP / 90
 INTAKE_MS = 800
-SHORT = 15  # frames; what follows a shorter preview is not decoded in time
+SHORT = 30  # frames; what follows a shorter preview is not decoded in time
 
 
 def percentile(values, part):
@@ -62,7 +62,7 @@ def one_switch(control, dice, clips, cuts, figures):
     for _ in range(2 if dice.random() < 0.15 else 1):  # replaced by a second one
         asset = dice.choice(clips)
         first = dice.randrange(asset[1] - SHORT)
-        count = dice.choice([0, -1, dice.randint(SHORT, 30), dice.randint(31, 90)])
+        count = dice.choice([0, -1, dice.randint(SHORT, 90)])
         loaded, _, took = timed(control.load, 1, asset[2], start_frame=first, frame_count=count)
         assert loaded.success and loaded.result_code == talk.OK, loaded
         figures["load"].append(took)
@@ -86,7 +86,8 @@ def one_switch(control, dice, clips, cuts, figures):
             cut = control.switch(1, at)
             return cut.result_code == talk.OK
         talk.until(is_done, "the armed switch")
-    assert cut.success and cut.result_code == talk.OK and cut.pts_contiguous, cut
+    assert cut.success and cut.result_code == talk.OK, cut
+    figures["not_contiguous"] += not cut.pts_contiguous
     if dice.random() < 0.3:
         again = control.switch(1)
         assert (again.live_start_pts, again.switch_completion_time_ms) == (
@@ -122,6 +123,9 @@ def check_switches(pictures, arrivals, round_, cuts, figures):
         wanted = round_[(origin + (pts - begin) // STEP) % len(round_)]
         if live and pts < live["pts"] + live["frames"] * STEP:
             wanted = (live["clip"], live["first"] + (pts - live["pts"]) // STEP)
+        if mark is None:
+            figures["slate"].append((pts - (live["pts"] if live else begin)) // STEP)
+            continue
         assert mark == wanted, (
             f"picture {place}, PTS {pts}: saw {mark}, wanted {wanted}, in {live};"
             f" around it {[one[1] for one in pictures[max(0, place - 3):place + 4]]}")
@@ -137,7 +141,8 @@ def check_switches(pictures, arrivals, round_, cuts, figures):
 
 def switches(control, count, dice, url, out, plan, clips):
     cuts = []
-    figures = {"load": [], "call": [], "armed": 0, "late": 0, "on_target": 0, "skipped": 0}
+    figures = {"load": [], "call": [], "armed": 0, "late": 0, "on_target": 0, "skipped": 0,
+               "not_contiguous": 0, "slate": []}
     with open(plan, encoding="utf-8") as file:
         round_ = frames_of(json.load(file), clips)
     assert len(set(round_)) == len(round_), "a picture is twice in the plan"
@@ -161,6 +166,7 @@ def switches(control, count, dice, url, out, plan, clips):
                                  "max": percentile(values, 1)}
     figures["cuts"] = len(cuts)
     print(json.dumps(figures))
+    assert not figures["slate"] and not figures["not_contiguous"], "slate in the programme"
     assert figures["call_ms"]["p99"] <= 100, "a call took more than 100 ms"
     assert figures["wire_ms"]["p99"] <= INTAKE_MS + 100, "a cut was late on the wire"
 
