@@ -39,6 +39,8 @@ struct serve_opts {
     const char *listen, *socket, *metrics, *http_host, *house, *user;
     int http_port;
     int lead_ms;
+    enum clock_source clock;
+    int64_t clock_us; /* a virtual clock's start */
 };
 
 /* A server process that holds a listening socket of ours: rv-http of one port,

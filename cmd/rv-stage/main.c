@@ -361,6 +361,7 @@ static int stage_step(struct stage *stage, struct err *err)
             inputs_clear(&inputs);
             return -1;
         }
+        fill_epoch(stage);
         fill_apply(stage, &inputs);
         is_busy = true;
     }
@@ -372,8 +373,9 @@ static int stage_step(struct stage *stage, struct err *err)
         return -1;
     if (stage->is_tick && pools_look(stage))
         fill_again(stage);
+    fill_epoch(stage); /* before slate goes in for what is late by a jump */
     is_busy |= fill(stage);
-    fill_epoch(stage);
+    fill_epoch(stage); /* of the first frame */
     is_busy |= asrun_step(stage);
     pools_release(stage);
     report_step(stage);

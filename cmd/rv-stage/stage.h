@@ -141,6 +141,7 @@ struct stage {
     int64_t tick_us;      /* monotonic, when the next one is */
     int64_t begin_us;     /* monotonic */
     uint64_t clock_jumps; /* last seen */
+    bool has_seen_clock;  /* what it had before is not counted again */
 
     struct asrun asrun;
     int64_t gather_until_us; /* monotonic; 0: nothing is staged yet */
