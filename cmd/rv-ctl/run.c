@@ -430,6 +430,7 @@ static void wait_and_dispatch(struct channel *channel, int64_t until_us)
     const int count =
         epoll_wait(channel->epoll, events, 32, wait_ms < 100 ? wait_ms : 100);
 
+    watch_turn(&channel->watch, clock_monotonic_us());
     for (int i = 0; i < count; i++)
         dispatch(channel, events[i].data.u64, clock_monotonic_us());
 }

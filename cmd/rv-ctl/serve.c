@@ -413,6 +413,7 @@ static void step(struct serve *serve, int64_t until_us)
         epoll_wait(serve->epoll, events, 64, wait_ms < 100 ? wait_ms : 100);
     struct err err = ERR_EMPTY;
 
+    watch_turn(&serve->watch, clock_monotonic_us());
     for (int i = 0; i < count; i++)
         dispatch(serve, events[i].data.u64);
     /* Answers given outside a dispatch are flushed here. */

@@ -109,6 +109,7 @@ struct pending {
 
 struct serve {
     struct serve_opts opts;
+    struct watch watch;
     char run[RUNDIR_SIZE];
     char socket[RUNDIR_SIZE + 32];
     char state_dir[1024], plan_dir[1024], media_root[1024]; /* absolute */
