@@ -85,7 +85,9 @@ export UBSAN_OPTIONS=print_stacktrace=1:exitcode=99:$log
 export LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
 export TSAN_OPTIONS=exitcode=99:halt_on_error=1
 
-build plain || :
+if wanted valgrind || wanted long; then
+    build plain || :
+fi
 if wanted sanitized && build sanitized SAN=address,undefined; then
     folder=build/variant-address-undefined
     # shellcheck disable=SC2046
