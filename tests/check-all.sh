@@ -114,4 +114,4 @@ if wanted long; then
     RV_TIMEOUT=900 run long build "${long[@]}"
 fi
 
-awk '{ p += $1; f += $2 } END { printf "%d passed, %d failed\n", p, f; exit f > 0 }' "$RV_TALLY"
+awk '{ p += $1; f += $2; s += $3 } END { printf "%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : ""; exit f > 0 }' "$RV_TALLY"
