@@ -106,9 +106,11 @@ if wanted clang && build clang CC=clang; then
     run clang $folder $(unit_in $folder "${units[@]}")
 fi
 if wanted valgrind; then
+    # spawn needs pidfd_open, which valgrind 3.19 does not know
+    mapfile -t known < <(printf '%s\n' "${units[@]}" | grep -v /test_spawn)
     # shellcheck disable=SC2046
     RV_TIMEOUT=600 RV_WRAP="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp" \
-        run valgrind build $(unit_in build "${units[@]}")
+        run valgrind build $(unit_in build "${known[@]}")
 fi
 if wanted long; then
     RV_TIMEOUT=900 run long build "${long[@]}"
