@@ -117,6 +117,7 @@ enum now_kind { NOW_NONE = 0, NOW_PREVIEW, NOW_PLAN };
 
 struct channel {
     struct run_opts opts;
+    struct watch watch;
     char run[RUNDIR_SIZE];
     char folder[RUNDIR_SIZE];
     char asrun[1200];

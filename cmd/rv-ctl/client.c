@@ -34,6 +34,7 @@ struct client {
     int words;
     int64_t start_frame, frames, at_ms;
     bool has_load_option, has_at, is_json;
+    struct clock_wish wish;
     char found[1100]; /* the address in use */
 };
 
@@ -43,7 +44,11 @@ enum {
     OPT_START,
     OPT_FRAMES,
     OPT_AT,
-    OPT_JSON
+    OPT_JSON,
+    OPT_RATE,
+    OPT_STEP,
+    OPT_PAUSE,
+    OPT_RESUME
 };
 
 static const struct argp_option options[] = {
@@ -56,6 +61,11 @@ static const struct argp_option options[] = {
     { "frames", OPT_FRAMES, "N", 0, "load: so many frames (all)", 0 },
     { "at", OPT_AT, "MS", 0, "switch: at this UTC, in milliseconds", 0 },
     { "json", OPT_JSON, NULL, 0, "status, clock: as JSON", 0 },
+    { "rate", OPT_RATE, "R", 0, "clock: run at R times real time (virtual)",
+      0 },
+    { "step", OPT_STEP, "MS", 0, "clock: step by so many ms (virtual)", 0 },
+    { "pause", OPT_PAUSE, NULL, 0, "clock: stand still (virtual)", 0 },
+    { "resume", OPT_RESUME, NULL, 0, "clock: go on as before the pause", 0 },
     { 0 }
 };
 
@@ -89,11 +99,45 @@ static void check(const struct client *client, struct argp_state *state)
     if (client->is_json && strcmp(verb->name, "status") != 0 &&
         strcmp(verb->name, "clock") != 0)
         argp_error(state, "--json is for status and clock only");
+    if (client->wish.kind != 0 && strcmp(verb->name, "clock") != 0)
+        argp_error(state,
+                   "--rate, --step, --pause and --resume are for clock only");
     if (verb->least > 0)
         (void)cli_number(state, "CHANNEL", client->word[1], INT32_MIN,
                          INT32_MAX);
     if (strcmp(verb->name, "start") == 0 && words == 3)
         (void)cli_number(state, "PORT", client->word[3], INT32_MIN, INT32_MAX);
+}
+
+static error_t parse_clock(int key, char *arg, struct argp_state *state)
+{
+    struct client *client = state->input;
+    struct clock_wish wish = { .kind = CLOCK_ORDER_RATE };
+    struct err err = ERR_EMPTY;
+
+    switch (key) {
+    case OPT_RATE:
+        if (clock_parse_rate(arg, &wish.value, &err) < 0)
+            argp_error(state, "--rate: %s", err.text);
+        break;
+    case OPT_STEP:
+        wish.kind = CLOCK_ORDER_STEP;
+        wish.value =
+            1000 * cli_number(state, "--step", arg, -CLOCK_STEP_MAX_US / 1000,
+                              CLOCK_STEP_MAX_US / 1000);
+        break;
+    case OPT_PAUSE:
+        break;
+    case OPT_RESUME:
+        wish.kind = CLOCK_ORDER_RESUME;
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    if (client->wish.kind != 0)
+        argp_error(state, "one of --rate, --step, --pause and --resume");
+    client->wish = wish;
+    return 0;
 }
 
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
@@ -133,7 +177,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         check(client, state);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_clock(key, arg, state);
     }
 }
 
@@ -423,43 +467,12 @@ static int run_status(struct client *client, struct err *err)
     return 0;
 }
 
-/* --- clock ---------------------------------------------------------------- */
-
 static int run_clock(struct client *client, struct err *err)
 {
-    struct clock clock;
-    struct clock_state state;
-    char run[RUNDIR_SIZE], utc[32];
-
-    if (rundir_find(run, client->run_dir, err) < 0 ||
-        clock_open(&clock, run, err) < 0)
+    if (client->wish.kind != 0 &&
+        clock_set(client->run_dir, &client->wish, err) < 0)
         return -1;
-    clock_state(&clock, &state);
-    clock_format_utc(state.utc_us, utc);
-    if (client->is_json) {
-        json_t *object = json_pack(
-            "{s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:s}", "utc", utc, "utc_us",
-            (json_int_t)state.utc_us, "offset_us", (json_int_t)state.offset_us,
-            "rate_millionths", (json_int_t)state.rate_millionths,
-            "left_to_slew_us", (json_int_t)state.left_to_slew_us, "jumps",
-            (json_int_t)state.jumps, "has_page", state.has_page, "has_keeper",
-            state.has_keeper, "source",
-            state.source == CLOCK_SOURCE_VIRTUAL ? "virtual" : "real");
-        json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-        putchar('\n');
-        json_decref(object);
-    } else {
-        printf("%s  %s%s, %+" PRId64 " us to the system clock, %" PRIu64
-               " jumps%s\n",
-               utc, state.source == CLOCK_SOURCE_VIRTUAL ? "virtual" : "real",
-               !state.has_page    ? ", no page"
-               : state.has_keeper ? ""
-                                  : ", nobody keeps it",
-               state.offset_us, state.jumps,
-               state.left_to_slew_us != 0 ? ", slewing" : "");
-    }
-    clock_close(&clock);
-    return 0;
+    return clock_show(client->run_dir, client->is_json, err);
 }
 
 static const struct verb verbs[] = {

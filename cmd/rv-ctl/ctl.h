@@ -5,8 +5,25 @@
 #ifndef RV_CTL_CTL_H
 #define RV_CTL_CTL_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "clock/clock.h"
+#include "err/err.h"
+
 int run_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
+/* Shows the MasterClock of a run folder (NULL: the usual one). */
+int clock_show(const char *run_dir, bool is_json, struct err *err);
+/* What `rv-ctl clock` was told to do first; kind 0: nothing. */
+struct clock_wish {
+    enum clock_order kind;
+    int64_t value;
+};
+/* "20", "0.5": times real time, in millionths. */
+int clock_parse_rate(const char *text, int64_t *millionths, struct err *err);
+int clock_set(const char *run_dir, const struct clock_wish *wish,
+              struct err *err);
 /* start, update, stop, load, switch, status, version, clock. */
 int client_main(int argc, char **argv);
 

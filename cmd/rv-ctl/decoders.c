@@ -440,6 +440,8 @@ static bool does_not_open(struct channel *channel,
 
 void decoders_watch(struct channel *channel, int64_t now_us)
 {
+    if (watch_is_patient(&channel->watch, now_us))
+        return;
     for (int i = 0; i < CHANNEL_DECODERS; i++) {
         struct decoder *decoder = &channel->decoder[i];
         if (decoder->pidfd < 0 || decoder->is_unwanted ||

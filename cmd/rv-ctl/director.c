@@ -82,6 +82,18 @@ int64_t restart_when(struct restart *restart, int64_t now_us)
     return restart->quick_deaths >= 3 ? now_us + SECOND_US : now_us;
 }
 
+void watch_turn(struct watch *watch, int64_t now_us)
+{
+    if (watch->turn_us > 0 && now_us - watch->turn_us > SECOND_US / 2)
+        watch->patient_until_us = now_us + 2 * SECOND_US;
+    watch->turn_us = now_us;
+}
+
+bool watch_is_patient(const struct watch *watch, int64_t now_us)
+{
+    return now_us < watch->patient_until_us;
+}
+
 bool is_hung(int64_t heartbeat_us, bool is_due, int64_t now_us)
 {
     return is_due && heartbeat_us > 0 && now_us - heartbeat_us > SECOND_US;

@@ -78,4 +78,18 @@ int64_t restart_when(struct restart *restart, int64_t now_us);
 /* Its heartbeat is older than a second while a frame is due. */
 bool is_hung(int64_t heartbeat_us, bool is_due, int64_t now_us);
 
+/*
+ * Who watches is stopped with those that it watches (SIGSTOP to all, a machine
+ * asleep).  Every heartbeat is old then and nobody hangs, so a watcher whose
+ * own turns, at most 0.1 s apart, had a hole of over half a second kills
+ * nobody in the two seconds behind it.
+ */
+struct watch {
+    int64_t turn_us; /* monotonic, its last turn; 0: none yet */
+    int64_t patient_until_us;
+};
+
+void watch_turn(struct watch *watch, int64_t now_us);
+bool watch_is_patient(const struct watch *watch, int64_t now_us);
+
 #endif

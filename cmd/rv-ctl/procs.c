@@ -219,12 +219,14 @@ int64_t procs_update(struct channel *channel, int64_t now_us)
         /* A renderer has nothing to do before there is a ring. */
         if (all[i] == &channel->render && !ring_is_open(channel))
             continue;
-        if (all[i]->pidfd >= 0)
-            kill_if_hung(channel, all[i], now_us);
-        else if (all[i]->is_wanted && all[i]->start_at_us <= now_us)
+        if (all[i]->pidfd >= 0) {
+            if (!watch_is_patient(&channel->watch, now_us))
+                kill_if_hung(channel, all[i], now_us);
+        } else if (all[i]->is_wanted && all[i]->start_at_us <= now_us) {
             start(channel, all[i], now_us);
-        else if (all[i]->start_at_us < next_us)
+        } else if (all[i]->start_at_us < next_us) {
             next_us = all[i]->start_at_us;
+        }
     }
     return next_us;
 }

@@ -158,8 +158,8 @@ static void open_clock(struct channel *channel)
 {
     struct err err = ERR_EMPTY;
 
-    if (clock_keep(&channel->clock, channel->run, CLOCK_SOURCE_REAL, 0, &err) ==
-        0)
+    if (clock_keep(&channel->clock, channel->run, CLOCK_SOURCE_AS_IT_IS, 0,
+                   &err) == 0)
         return;
     if (clock_open(&channel->clock, channel->run, &err) < 0)
         log_warn(NULL, "%s", err.text);
@@ -175,13 +175,15 @@ static void tick_clock(struct channel *channel, int64_t now_us)
         return;
     channel->clock_tick_us = now_us;
     if (channel->clock.is_keeper) {
-        if (clock_tick(&channel->clock) != 0)
-            stats_add(&channel->stats, STATS_CLOCK_JUMPS, 1);
+        const int64_t jump_us = clock_tick(&channel->clock);
+        if (jump_us != 0)
+            log_warn(NULL, "the clock jumped by %+lld ms",
+                     (long long)(jump_us / 1000));
         return;
     }
     clock_state(&channel->clock, &state);
     if (state.has_keeper ||
-        clock_keep(&mine, channel->run, CLOCK_SOURCE_REAL, 0, NULL) < 0)
+        clock_keep(&mine, channel->run, CLOCK_SOURCE_AS_IT_IS, 0, NULL) < 0)
         return;
     clock_close(&channel->clock);
     channel->clock = mine;
@@ -428,6 +430,7 @@ static void wait_and_dispatch(struct channel *channel, int64_t until_us)
     const int count =
         epoll_wait(channel->epoll, events, 32, wait_ms < 100 ? wait_ms : 100);
 
+    watch_turn(&channel->watch, clock_monotonic_us());
     for (int i = 0; i < count; i++)
         dispatch(channel, events[i].data.u64, clock_monotonic_us());
 }

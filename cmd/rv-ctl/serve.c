@@ -39,7 +39,8 @@ enum {
     OPT_HTTP_PORT,
     OPT_HOUSE,
     OPT_USER,
-    OPT_LEAD
+    OPT_LEAD,
+    OPT_CLOCK
 };
 
 static const struct argp_option options[] = {
@@ -64,6 +65,10 @@ static const struct argp_option options[] = {
     { "user", OPT_USER, "NAME", 0, "Run as this user (when started as root)",
       0 },
     { "lead", OPT_LEAD, "MS", 0, "Lead of every channel's renderer (500)", 0 },
+    { "clock", OPT_CLOCK, "SOURCE", 0,
+      "MasterClock: real, virtual or virtual:UTC (what the run folder has, else "
+      "real)",
+      0 },
     { 0 }
 };
 
@@ -121,6 +126,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_LEAD:
         opts->lead_ms = (int)cli_number(state, "--lead", arg, 1, 60000);
+        return 0;
+    case OPT_CLOCK:
+        if (clock_parse_source(arg, &opts->clock, &opts->clock_us, &err) < 0)
+            argp_error(state, "--clock: %s", err.text);
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "'%s' is too much; serve takes options only", arg);
@@ -215,10 +224,14 @@ static void try_clock(struct serve *serve)
     struct clock mine;
 
     if (serve->has_clock && serve->clock.is_keeper) {
-        (void)clock_tick(&serve->clock);
+        const int64_t jump_us = clock_tick(&serve->clock);
+        if (jump_us != 0)
+            log_warn(NULL, "the clock jumped by %+lld ms",
+                     (long long)(jump_us / 1000));
         return;
     }
-    if (clock_keep(&mine, serve->run, CLOCK_SOURCE_REAL, 0, NULL) == 0) {
+    if (clock_keep(&mine, serve->run, serve->opts.clock, serve->opts.clock_us,
+                   NULL) == 0) {
         if (serve->has_clock)
             clock_close(&serve->clock);
         serve->clock = mine;
@@ -400,6 +413,7 @@ static void step(struct serve *serve, int64_t until_us)
         epoll_wait(serve->epoll, events, 64, wait_ms < 100 ? wait_ms : 100);
     struct err err = ERR_EMPTY;
 
+    watch_turn(&serve->watch, clock_monotonic_us());
     for (int i = 0; i < count; i++)
         dispatch(serve, events[i].data.u64);
     /* Answers given outside a dispatch are flushed here. */
@@ -489,7 +503,8 @@ int serve_main(int argc, char **argv)
                                        .metrics = "127.0.0.1:9308",
                                        .http_host = "127.0.0.1",
                                        .http_port = 8090,
-                                       .house = "1280x720@30000/1001" };
+                                       .house = "1280x720@30000/1001",
+                                       .clock = CLOCK_SOURCE_AS_IT_IS };
     serve->lock = -1;
     serve->clock = CLOCK_EMPTY;
     cli_start("rv-ctl", &argp, argc, argv, &serve->opts);

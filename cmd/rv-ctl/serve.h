@@ -39,6 +39,8 @@ struct serve_opts {
     const char *listen, *socket, *metrics, *http_host, *house, *user;
     int http_port;
     int lead_ms;
+    enum clock_source clock;
+    int64_t clock_us; /* a virtual clock's start */
 };
 
 /* A server process that holds a listening socket of ours: rv-http of one port,
@@ -107,6 +109,7 @@ struct pending {
 
 struct serve {
     struct serve_opts opts;
+    struct watch watch;
     char run[RUNDIR_SIZE];
     char socket[RUNDIR_SIZE + 32];
     char state_dir[1024], plan_dir[1024], media_root[1024]; /* absolute */

@@ -381,7 +381,8 @@ static void update_one(struct serve *serve, struct served *served,
 {
     struct err err = ERR_EMPTY;
 
-    if (served->pidfd >= 0 && served->state == SERVED_RUNNING)
+    if (served->pidfd >= 0 && served->state == SERVED_RUNNING &&
+        !watch_is_patient(&serve->watch, now_us))
         serve_kill_if_hung(served->folder, "run", served->pid, served->pidfd,
                            now_us);
     if (served->pidfd < 0 && served->start_at_us > 0 &&

@@ -224,7 +224,8 @@ int64_t ports_update(struct serve *serve, int64_t now_us)
     for (int i = 0; i < SERVE_PORTS && !serve->is_stopping; i++) {
         struct port *port = &serve->port[i];
         struct err err = ERR_EMPTY;
-        if (port->is_used && port->pidfd >= 0 && !port->is_metrics) {
+        if (port->is_used && port->pidfd >= 0 && !port->is_metrics &&
+            !watch_is_patient(&serve->watch, now_us)) {
             char name[32];
             snprintf(name, sizeof(name), "http-%u", port->port);
             serve_kill_if_hung(serve->run, name, port->pid, port->pidfd,

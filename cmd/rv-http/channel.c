@@ -79,6 +79,29 @@ static bool is_starting(const char *folder)
     return !is_stopped;
 }
 
+/*
+ * When entry `at` is due.  Deadlines rise; one that is later than that of the
+ * newest entry is from before the clock was set back: a new epoch has begun,
+ * and the entry is due together with the first one of that.
+ */
+static int64_t due_us(const struct channel *channel, uint64_t at,
+                      const struct ts_stretch *stretch)
+{
+    const uint64_t count = ts_ring_count(&channel->ring);
+    struct ts_stretch next;
+
+    if (count == 0 ||
+        ts_ring_entry(&channel->ring, count - 1, &next) != TS_RING_OK ||
+        next.due_us >= stretch->due_us)
+        return stretch->due_us;
+    while (++at < count &&
+           ts_ring_entry(&channel->ring, at, &next) == TS_RING_OK) {
+        if (next.due_us < stretch->due_us)
+            return next.due_us;
+    }
+    return stretch->due_us;
+}
+
 /* Everything that is due by now is old news: released, not timed. */
 static void skip_to_now(const struct server *server, struct channel *channel)
 {
@@ -90,7 +113,7 @@ static void skip_to_now(const struct server *server, struct channel *channel)
     while (channel->next > 0 &&
            ts_ring_entry(&channel->ring, channel->next - 1, &stretch) ==
                TS_RING_OK &&
-           stretch.due_us > now)
+           due_us(channel, channel->next - 1, &stretch) > now)
         channel->next--;
     channel->released_end = 0;
     if (channel->next > 0 && ts_ring_entry(&channel->ring, channel->next - 1,
@@ -302,7 +325,8 @@ static bool release_one(struct server *server, struct channel *channel)
     case TS_RING_OK:
         break;
     }
-    is_due = stretch.due_us <= clock_utc_us(&server->clock);
+    is_due = due_us(channel, channel->next, &stretch) <=
+             clock_utc_us(&server->clock);
     if (channel->retired_us != 0 &&
         clock_monotonic_us() - channel->retired_us > HTTP_DRAIN_US)
         is_due = true;
@@ -405,7 +429,8 @@ int64_t channel_wait_us(const struct server *server, int64_t max_us)
         if (channel->ring.head != NULL &&
             ts_ring_entry(&channel->ring, channel->next, &stretch) ==
                 TS_RING_OK)
-            wait = clock_us_until(&server->clock, stretch.due_us);
+            wait = clock_us_until(&server->clock,
+                                  due_us(channel, channel->next, &stretch));
         if (wait < max_us)
             max_us = wait;
     }

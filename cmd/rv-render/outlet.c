@@ -59,10 +59,31 @@ static bool wait_entry(struct outlet *outlet, uint64_t at)
     }
 }
 
-static void wait_due(const struct outlet *outlet, int64_t due_us)
+/* When entry `at` is due.  Deadlines rise; one that is later than the newest is
+ * from before the clock was set back, and due with the first of the new epoch.
+ */
+static int64_t due_us(struct outlet *outlet, uint64_t at)
 {
-    while (!cli_stopping() && clock_us_until(outlet->clock, due_us) > 0)
-        clock_sleep_until(outlet->clock, due_us, WAIT_US);
+    const uint64_t tail =
+        atomic_load_explicit(&outlet->tail, memory_order_acquire);
+    const struct outlet_entry *entry = outlet->entry;
+    const int64_t mine_us = entry[at & (OUTLET_ENTRIES - 1)].due_us;
+
+    if (entry[(tail - 1) & (OUTLET_ENTRIES - 1)].due_us >= mine_us)
+        return mine_us;
+    while (++at < tail) {
+        const int64_t next_us = entry[at & (OUTLET_ENTRIES - 1)].due_us;
+        if (next_us < mine_us)
+            return next_us;
+    }
+    return mine_us;
+}
+
+static void wait_due(struct outlet *outlet, uint64_t at)
+{
+    while (!cli_stopping() &&
+           clock_us_until(outlet->clock, due_us(outlet, at)) > 0)
+        clock_sleep_until(outlet->clock, due_us(outlet, at), WAIT_US);
 }
 
 static int write_entry(struct outlet *outlet, const struct outlet_entry *entry)
@@ -85,7 +106,7 @@ static void *run(void *argument)
     for (uint64_t at = 0; wait_entry(outlet, at); at++) {
         const struct outlet_entry *entry =
             &outlet->entry[at & (OUTLET_ENTRIES - 1)];
-        wait_due(outlet, entry->due_us);
+        wait_due(outlet, at);
         const int failed = write_entry(outlet, entry);
         stats_set(outlet->stats, STATS_FRAME_GAP_US,
                   entry->due_us - clock_utc_us(outlet->clock));

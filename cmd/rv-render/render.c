@@ -349,7 +349,7 @@ int render_step(struct render *render, struct err *err)
     if (!find_epoch(render))
         return wait_frame(render, err);
     if (render->opts->is_paced &&
-        (wait_new_epoch(render) || wait_intake(render)))
+        (wait_intake(render) || wait_new_epoch(render)))
         return 0;
     const bool is_late = is_too_late(render);
     if (is_late && render->picture != NULL && begin_hole(render, err) < 0)

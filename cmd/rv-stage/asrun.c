@@ -140,6 +140,15 @@ static void begin_run(struct stage *stage, const struct stage_ref *ref)
         asrun->outs--;
     }
     asrun->out[asrun->outs++] = *run;
+    asrun->is_open = true;
+}
+
+/* Writes the run's line, once. */
+static void end_run(struct stage *stage)
+{
+    if (stage->asrun.is_open)
+        write_line(stage, &stage->asrun.run);
+    stage->asrun.is_open = false;
 }
 
 /* Does the run end with frame n?  -1: it cannot be told yet. */
@@ -175,7 +184,24 @@ bool asrun_step(struct stage *stage)
         if (ref.pool == 0)
             stats_add(&stage->stats, STATS_FRAMES_SLATE, 1);
         if (ends)
-            write_line(stage, &asrun->run);
+            end_run(stage);
     }
     return asrun->next != before;
+}
+
+void asrun_finish(struct stage *stage)
+{
+    struct asrun *asrun = &stage->asrun;
+    struct stage_ref ref;
+
+    asrun_step(stage);
+    /* The step stands where it cannot tell whether a run goes on. */
+    const int64_t last = stage_ring_cursor(&stage->ring) - 1;
+    if (asrun->next <= last &&
+        stage_ring_read(&stage->ring, last, &ref) == RING_OK) {
+        if (asrun->run.first != ref.run_first)
+            begin_run(stage, &ref);
+        asrun->run.last = last;
+    }
+    end_run(stage);
 }

@@ -190,13 +190,10 @@ static void start_epoch(struct stage *stage)
 /* The clock was set back or forward by hand; far deadlines alone are none. */
 static bool has_clock_jumped(struct stage *stage)
 {
-    struct clock_state state;
+    const uint64_t jumps = clock_jumps(&stage->clock);
+    const bool has_jumped = jumps != stage->clock_jumps;
 
-    if (!stage->is_tick)
-        return false;
-    clock_state(&stage->clock, &state);
-    const bool has_jumped = state.jumps != stage->clock_jumps;
-    stage->clock_jumps = state.jumps;
+    stage->clock_jumps = jumps;
     return has_jumped;
 }
 
@@ -208,18 +205,24 @@ void fill_epoch(struct stage *stage)
         start_epoch(stage);
         return;
     }
+    const uint64_t seen = stage->clock_jumps;
+    const bool has_jumped = has_clock_jumped(stage);
+    if (has_jumped && stage->has_seen_clock)
+        stats_add(&stage->stats, STATS_CLOCK_JUMPS, stage->clock_jumps - seen);
+    stage->has_seen_clock = true;
     const int64_t n = stage_ring_cursor(&stage->ring);
     const int64_t now = clock_utc_us(&stage->clock);
     const int64_t late = now - stage_ring_deadline_us(&stage->ring, &epoch, n);
-    const bool is_far = has_clock_jumped(stage) &&
-                        -late > HOLE_US + stage_ring_intake_us(&stage->ring);
+    const bool is_far =
+        has_jumped && -late > HOLE_US + stage_ring_intake_us(&stage->ring);
     if ((late <= HOLE_US && !is_far) || n >= stage_ring_end(&stage->ring))
         return;
     stage_ring_set_epoch(&stage->ring, n,
                          now + stage->opts.start_delay_ms * 1000);
     log_warn(&stage->log,
-             "frame %lld was %lld ms late: a new epoch begins with it",
-             (long long)n, (long long)(late / 1000));
+             "frame %lld was %lld ms late%s: a new epoch begins with it",
+             (long long)n, (long long)(late / 1000),
+             has_jumped ? " by a jump of the clock" : "");
 }
 
 /* --- staging -------------------------------------------------------------- */

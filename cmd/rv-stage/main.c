@@ -310,6 +310,8 @@ static void stage_close(struct stage *stage)
     const bool is_ours = stage->ring.head != NULL && !stage->is_service &&
                          !stage_ring_has_stage(&stage->ring);
 
+    if (cli_stopping() && stage->ring.head != NULL && stage->asrun.fd >= 0)
+        asrun_finish(stage);
     lists_close(stage);
     pools_close(stage, is_ours);
     timeline_clear(stage);
@@ -359,6 +361,7 @@ static int stage_step(struct stage *stage, struct err *err)
             inputs_clear(&inputs);
             return -1;
         }
+        fill_epoch(stage);
         fill_apply(stage, &inputs);
         is_busy = true;
     }
@@ -370,8 +373,9 @@ static int stage_step(struct stage *stage, struct err *err)
         return -1;
     if (stage->is_tick && pools_look(stage))
         fill_again(stage);
+    fill_epoch(stage); /* before slate goes in for what is late by a jump */
     is_busy |= fill(stage);
-    fill_epoch(stage);
+    fill_epoch(stage); /* of the first frame */
     is_busy |= asrun_step(stage);
     pools_release(stage);
     report_step(stage);
@@ -465,6 +469,7 @@ int main(int argc, char **argv)
     stage.opts = (struct options){ .start_delay_ms = START_DELAY,
                                    .min_depth = 30,
                                    .max_depth = 60 };
+    stage.asrun.fd = -1;
     cli_start("rv-stage", &argp, argc, argv, &stage.opts);
     shm_guard();
     int rc = stage_open(&stage, &err);

@@ -89,6 +89,7 @@ struct asrun {
     bool is_broken; /* could not be written; said once */
     int64_t next;   /* first frame not accounted for */
     struct run run; /* that this frame belongs to; first -1: none yet */
+    bool is_open;   /* ... and its line is not written yet */
     struct run out[STAGE_RUNS]; /* not yet on air */
     int outs;
 };
@@ -140,6 +141,7 @@ struct stage {
     int64_t tick_us;      /* monotonic, when the next one is */
     int64_t begin_us;     /* monotonic */
     uint64_t clock_jumps; /* last seen */
+    bool has_seen_clock;  /* what it had before is not counted again */
 
     struct asrun asrun;
     int64_t gather_until_us; /* monotonic; 0: nothing is staged yet */
@@ -215,6 +217,8 @@ int asrun_open(struct stage *stage, struct err *err);
 void asrun_start(struct stage *stage);
 /* Accounts for what is out; true when it did something. */
 bool asrun_step(struct stage *stage);
+/* The stage is told to end: what is out so far is a run. */
+void asrun_finish(struct stage *stage);
 void asrun_close(struct stage *stage);
 
 /* --- report.c ------------------------------------------------------------- */

@@ -11,44 +11,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdalign.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "clock/clock_impl.h"
 #include "proc/rundir.h"
 
-#define MAGIC          UINT64_C(0x313030636c767472) /* "rtvlc001" */
-#define RATE_ONE       INT64_C(1000000)
-#define RATE_MAX       (RATE_ONE * 1000000)
+#define RATE_ONE       CLOCK_RATE_ONE
+#define RATE_MAX       CLOCK_RATE_MAX
 #define READ_TRIES     1000
 #define SLEEP_SLICE_US INT64_C(500000)
 #define DEADBAND_US    20 /* reading two clocks is no more exact */
-
-struct clock_copy {
-    _Atomic int64_t utc_us;
-    _Atomic int64_t monotonic_us;
-    _Atomic int64_t rate; /* millionths */
-    _Atomic int64_t length_us;
-};
-
-struct clock_page {
-    _Atomic uint64_t magic;
-    uint32_t version;
-    uint32_t source;
-    uint64_t boot; /* a page of before the last boot counts for nothing */
-    _Atomic uint64_t jumps;
-    alignas(64) _Atomic uint32_t index;
-    alignas(64) struct clock_copy copies[2];
-};
-
-_Static_assert(offsetof(struct clock_page, index) == 64, "layout 1");
-_Static_assert(offsetof(struct clock_page, copies) == 128, "layout 1");
-_Static_assert(sizeof(struct clock_page) == 192, "layout 1");
 
 /* A private copy: one stretch of time at one rate. */
 struct line {
@@ -71,6 +49,22 @@ int64_t clock_monotonic_us(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
+/* What a test adds to the system's clock, which no test may set; 0. */
+static int64_t offset_for_tests_us(void)
+{
+    const char *path = getenv(CLOCK_TEST_OFFSET_ENV);
+    char text[32] = "";
+
+    if (path == NULL)
+        return 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return strtoll(text, NULL, 10);
+}
+
 /* UTC minus monotonic, from the narrowest of some readings. */
 static int64_t system_offset_us(void)
 {
@@ -86,7 +80,7 @@ static int64_t system_offset_us(void)
             offset = utc - before - best / 2;
         }
     }
-    return offset;
+    return offset + offset_for_tests_us();
 }
 
 static uint64_t boot_hash(void)
@@ -241,7 +235,8 @@ static int page_open(struct clock *clock, const char *path, bool is_writable,
                      sizeof(struct clock_page), err) < 0)
         return -1;
     struct clock_page *page = (struct clock_page *)clock->shm.map;
-    if (atomic_load_explicit(&page->magic, memory_order_acquire) != MAGIC ||
+    if (atomic_load_explicit(&page->magic, memory_order_acquire) !=
+            CLOCK_MAGIC ||
         page->version != CLOCK_LAYOUT_VERSION ||
         page->source > CLOCK_SOURCE_VIRTUAL) {
         shm_close(&clock->shm);
@@ -274,6 +269,21 @@ int clock_open(struct clock *clock, const char *run_dir, struct err *err)
     if (clock->page->boot != boot_hash())
         clock_close(clock);
     return 0;
+}
+
+int clock_open_to_order(struct clock *clock, const char *run_dir,
+                        struct err *err)
+{
+    char path[1024];
+
+    *clock = CLOCK_EMPTY;
+    clock->offset_us = system_offset_us();
+    if (page_path(path, run_dir, err) < 0)
+        return -1;
+    if (access(path, F_OK) < 0)
+        return err_set(err, ERR_UNREACHABLE,
+                       "clock %s: there is none; start rv-ctl serve", path);
+    return page_open(clock, path, true, err);
 }
 
 void clock_close(struct clock *clock)
@@ -315,16 +325,17 @@ static int page_create(struct clock *clock, const char *path,
     struct clock_page *page = (struct clock_page *)clock->shm.map;
     const int64_t now = clock_monotonic_us();
     const struct line line = {
-        .utc_us = source == CLOCK_SOURCE_REAL ? now + clock->offset_us : utc_us,
+        .utc_us =
+            source == CLOCK_SOURCE_VIRTUAL ? utc_us : now + clock->offset_us,
         .monotonic_us = now,
         .rate = RATE_ONE,
         .length_us = INT64_MAX,
     };
     write_line(page, &line);
     page->version = CLOCK_LAYOUT_VERSION;
-    page->source = source;
+    page->source = source == CLOCK_SOURCE_VIRTUAL ? source : CLOCK_SOURCE_REAL;
     page->boot = boot_hash();
-    atomic_store_explicit(&page->magic, MAGIC, memory_order_release);
+    atomic_store_explicit(&page->magic, CLOCK_MAGIC, memory_order_release);
     if (shm_lock(&clock->shm, err) < 0 || shm_publish(&clock->shm, err) < 0) {
         shm_close(&clock->shm);
         return -1;
@@ -343,7 +354,8 @@ static int page_take_over(struct clock *clock, const char *path,
         clock_close(clock);
         return -1;
     }
-    if (clock->page->source == (uint32_t)source &&
+    if ((source == CLOCK_SOURCE_AS_IT_IS ||
+         clock->page->source == (uint32_t)source) &&
         clock->page->boot == boot_hash())
         return 1;
     clock_close(clock);
@@ -372,10 +384,8 @@ int clock_keep(struct clock *clock, const char *run_dir,
     return 0;
 }
 
-int64_t clock_tick(struct clock *clock)
+static int64_t follow_system(struct clock *clock)
 {
-    if (!clock->is_keeper || clock->page->source != CLOCK_SOURCE_REAL)
-        return 0;
     const int64_t offset_us = system_offset_us();
     const struct line was = read_line(clock->page);
     const int64_t now = clock_monotonic_us(); /* one reading for both clocks */
@@ -401,6 +411,15 @@ int64_t clock_tick(struct clock *clock)
     }
     write_line(clock->page, &line);
     return 0;
+}
+
+int64_t clock_tick(struct clock *clock)
+{
+    if (!clock->is_keeper)
+        return 0;
+    const int64_t stepped_us = clock_orders_obey(clock);
+    return clock->page->source == CLOCK_SOURCE_REAL ? follow_system(clock)
+                                                    : stepped_us;
 }
 
 /* Goes on from now at another place or rate. */
@@ -431,6 +450,15 @@ void clock_step(struct clock *clock, int64_t by_us)
         return;
     const struct line line = read_line(clock->page);
     change_line(clock, by_us, line.rate);
+    if (by_us > CLOCK_JUMP_US || by_us < -CLOCK_JUMP_US)
+        atomic_fetch_add_explicit(&clock->page->jumps, 1, memory_order_relaxed);
+}
+
+uint64_t clock_jumps(const struct clock *clock)
+{
+    return clock->page == NULL ? 0
+                               : atomic_load_explicit(&clock->page->jumps,
+                                                      memory_order_relaxed);
 }
 
 /* --- for people ----------------------------------------------------------- */
@@ -454,8 +482,7 @@ void clock_state(const struct clock *clock, struct clock_state *state)
     state->has_keeper = clock->is_keeper || shm_is_locked(&clock->shm);
     state->source = (enum clock_source)clock->page->source;
     state->rate_millionths = is_at_rate ? line.rate : RATE_ONE;
-    state->jumps =
-        atomic_load_explicit(&clock->page->jumps, memory_order_relaxed);
+    state->jumps = clock_jumps(clock);
     if (state->source == CLOCK_SOURCE_REAL && is_at_rate) {
         state->left_to_slew_us = clamp((__int128)(line.length_us - passed) *
                                        (line.rate - RATE_ONE) / RATE_ONE);

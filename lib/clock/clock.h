@@ -17,11 +17,16 @@
  *                                                             and after
  *   source      creator     relaxed, before magic    all      relaxed
  *   jumps       keeper      relaxed                  all      relaxed
+ *   kind, value author      relaxed, before asked    keeper   relaxed
+ *   asked       author      release                  keeper   acquire
+ *   obeyed      keeper      release                  authors  acquire
+ *   resume_rate keeper      relaxed                  keeper   relaxed
  *   magic       creator     release, last            openers  acquire, first
  *
  * The index names the copy that is whole; the keeper writes the other one. So
  * a keeper that dies between any two stores leaves a clock that runs on, and a
- * copy says itself when its slewing is over.
+ * copy says itself when its slewing is over.  An author of orders holds the
+ * run folder's lock while it writes one.
  */
 #ifndef RV_CLOCK_CLOCK_H
 #define RV_CLOCK_CLOCK_H
@@ -32,11 +37,20 @@
 #include "err/err.h"
 #include "frame/shm.h"
 
-#define CLOCK_LAYOUT_VERSION 1
+#define CLOCK_LAYOUT_VERSION 2
 #define CLOCK_SLEW_PPM       500
 #define CLOCK_JUMP_US        INT64_C(5000000)
+#define CLOCK_STEP_MAX_US    (INT64_C(1000) * 366 * 86400 * 1000000)
 
-enum clock_source { CLOCK_SOURCE_REAL = 0, CLOCK_SOURCE_VIRTUAL };
+/* Names a file with microseconds that are added to the system's clock. */
+#define CLOCK_TEST_OFFSET_ENV "RETROVUE_TEST_CLOCK_OFFSET"
+
+/* AS_IT_IS: for clock_keep() only, whatever page is there, else a real one. */
+enum clock_source {
+    CLOCK_SOURCE_REAL = 0,
+    CLOCK_SOURCE_VIRTUAL,
+    CLOCK_SOURCE_AS_IT_IS
+};
 
 struct clock_page;
 
@@ -80,12 +94,31 @@ void clock_sleep_until(const struct clock *clock, int64_t utc_us,
  * rate 1, one that is taken over goes on. */
 int clock_keep(struct clock *clock, const char *run_dir,
                enum clock_source source, int64_t utc_us, struct err *err);
-/* Real: looks at the system clock, slews or jumps.  Call every 100 ms or so.
- * Gives the jump in microseconds when there was one, else 0. */
+/* Real: looks at the system clock, slews or jumps.  Virtual: carries out what
+ * was ordered.  Call every 100 ms or so.  Gives the jump in microseconds when
+ * there was one, else 0. */
 int64_t clock_tick(struct clock *clock);
-/* Virtual: rate in millionths (1000000: real time, 0: stands still), step. */
+/* Virtual: rate in millionths (1000000: real time, 0: stands still), step; a
+ * step of more than 5 s counts as a jump. */
 void clock_set_rate(struct clock *clock, int64_t rate_millionths);
 void clock_step(struct clock *clock, int64_t by_us);
+
+/* --- orders --------------------------------------------------------------- */
+
+enum clock_order {
+    CLOCK_ORDER_RATE = 1, /* millionths; 0 pauses */
+    CLOCK_ORDER_RESUME,   /* at the rate before the pause */
+    CLOCK_ORDER_STEP      /* microseconds, +-CLOCK_STEP_MAX_US */
+};
+
+/* Tells the keeper of a virtual clock, and waits at most 2 s for it.
+ * ERR_STATE: the clock is real; ERR_UNREACHABLE: no page or no keeper. */
+int clock_order(const char *run_dir, enum clock_order order, int64_t value,
+                struct err *err);
+
+/* "real", "virtual" (from now on) or "virtual:UTC". */
+int clock_parse_source(const char *text, enum clock_source *source,
+                       int64_t *utc_us, struct err *err);
 
 /* --- for people and metrics ----------------------------------------------- */
 
@@ -100,6 +133,8 @@ struct clock_state {
     bool has_keeper;
 };
 void clock_state(const struct clock *clock, struct clock_state *state);
+/* How often it jumped: a new number is a reason for a new epoch. */
+uint64_t clock_jumps(const struct clock *clock);
 
 /* "2026-11-23T14:00:00.000Z" (ms) into text; and strictly back, with an
  * optional fraction, "Z" or "+HH:MM". */

@@ -26,6 +26,10 @@ setup() {
     ctl start 1 "$plan"
     receive 1 20 "$BATS_TEST_TMPDIR/out.ts"
     ctl stop 1
+    # the as-run log accounts for every frame, up to the last one
+    jq -se '.[0].first_frame == 0 and .[-1].last_frame >= 560 and
+        ([range(1; length) as $i | .[$i].first_frame == .[$i-1].last_frame + 1]
+        | all)' "$RUN/state/asrun-1.jsonl"
     stop_serve
     check_rounds "$BATS_TEST_TMPDIR/out.ts" "$ROUND"
 }

@@ -144,9 +144,84 @@ static void virtual_time(void **state)
     assert_int_equal(is.rate_millionths, 1000 * S);
     assert_int_equal(is.source, CLOCK_SOURCE_VIRTUAL);
     assert_true(is.has_keeper);
-    assert_int_equal(is.jumps, 0);
+    assert_int_equal(is.jumps, 1); /* the hour */
     assert_int_equal(clock_tick(&keeper), 0);
     clock_close(&reader);
+    clock_close(&keeper);
+}
+
+struct author {
+    const char *dir;
+    enum clock_order order;
+    int64_t value;
+    int rc;
+};
+
+static void *give_order(void *argument)
+{
+    struct author *author = argument;
+    struct err err;
+
+    author->rc = clock_order(author->dir, author->order, author->value, &err);
+    return NULL;
+}
+
+/* An order from outside; gives what the keeper's tick gave. */
+static int64_t order(struct clock *keeper, const char *dir,
+                     enum clock_order kind, int64_t value)
+{
+    struct author author = { .dir = dir, .order = kind, .value = value };
+    pthread_t thread;
+    int64_t jump = 0;
+
+    pthread_create(&thread, NULL, give_order, &author);
+    while (pthread_tryjoin_np(thread, NULL) != 0)
+        jump += clock_tick(keeper);
+    assert_int_equal(author.rc, 0);
+    return jump;
+}
+
+static void orders_reach_the_keeper(void **state)
+{
+    struct clock keeper;
+    struct clock_state is;
+    struct err err = ERR_EMPTY;
+
+    assert_int_equal(clock_order(*state, CLOCK_ORDER_RESUME, 0, &err), -1);
+    assert_int_equal(err.kind, ERR_UNREACHABLE);
+    assert_int_equal(
+        clock_keep(&keeper, *state, CLOCK_SOURCE_VIRTUAL, 5000 * S, &err), 0);
+    assert_int_equal(order(&keeper, *state, CLOCK_ORDER_RATE, 20 * S), 0);
+    clock_state(&keeper, &is);
+    assert_int_equal(is.rate_millionths, 20 * S);
+    order(&keeper, *state, CLOCK_ORDER_RATE, 0);
+    const int64_t then = clock_utc_us(&keeper);
+    assert_int_equal(order(&keeper, *state, CLOCK_ORDER_STEP, 3 * S), 0);
+    assert_int_equal(clock_utc_us(&keeper), then + 3 * S);
+    assert_int_equal(clock_jumps(&keeper), 0);
+    assert_int_equal(order(&keeper, *state, CLOCK_ORDER_STEP, -60 * S),
+                     -60 * S);
+    assert_int_equal(clock_utc_us(&keeper), then - 57 * S);
+    assert_int_equal(clock_jumps(&keeper), 1);
+    /* what cannot be is not done, and keeps nobody waiting */
+    order(&keeper, *state, CLOCK_ORDER_STEP, INT64_MIN);
+    order(&keeper, *state, CLOCK_ORDER_RATE, -1);
+    order(&keeper, *state, (enum clock_order)99, 1);
+    assert_int_equal(clock_utc_us(&keeper), then - 57 * S);
+    order(&keeper, *state, CLOCK_ORDER_RESUME, 0);
+    clock_state(&keeper, &is);
+    assert_int_equal(is.rate_millionths, 20 * S);
+    clock_close(&keeper);
+    /* a director that finds it keeps it as it is */
+    assert_int_equal(
+        clock_keep(&keeper, *state, CLOCK_SOURCE_AS_IT_IS, 0, &err), 0);
+    clock_state(&keeper, &is);
+    assert_int_equal(is.source, CLOCK_SOURCE_VIRTUAL);
+    clock_close(&keeper);
+    assert_int_equal(clock_keep(&keeper, *state, CLOCK_SOURCE_REAL, 0, &err),
+                     0);
+    assert_int_equal(clock_order(*state, CLOCK_ORDER_STEP, 1, &err), -1);
+    assert_int_equal(err.kind, ERR_STATE);
     clock_close(&keeper);
 }
 
@@ -327,6 +402,8 @@ int main(void)
         cmocka_unit_test(text_of_time),
         cmocka_unit_test_setup_teardown(without_a_page, setup, teardown),
         cmocka_unit_test_setup_teardown(virtual_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(orders_reach_the_keeper, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_step_wakes_a_sleeper, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(one_keeper_and_its_successor, setup,

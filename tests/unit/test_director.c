@@ -76,6 +76,15 @@ static void a_hang_is_silence_while_a_frame_is_due(void **state)
     assert_true(is_hung(1000000, true, 2000001));
     assert_false(is_hung(1000000, true, 2000000));
     assert_false(is_hung(1000000, false, 9000000));
+    /* stopped together with those it watches */
+    struct watch watch = { 0 };
+    watch_turn(&watch, 1000000);
+    watch_turn(&watch, 1100000);
+    assert_false(watch_is_patient(&watch, 1100000));
+    watch_turn(&watch, 9000000);
+    assert_true(watch_is_patient(&watch, 10999999));
+    watch_turn(&watch, 9100000);
+    assert_false(watch_is_patient(&watch, 11000000));
 }
 
 int main(void)
