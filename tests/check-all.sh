@@ -85,7 +85,9 @@ export UBSAN_OPTIONS=print_stacktrace=1:exitcode=99:$log
 export LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
 export TSAN_OPTIONS=exitcode=99:halt_on_error=1
 
-build plain || :
+if wanted valgrind || wanted long; then
+    build plain || :
+fi
 if wanted sanitized && build sanitized SAN=address,undefined; then
     folder=build/variant-address-undefined
     # shellcheck disable=SC2046
@@ -104,12 +106,14 @@ if wanted clang && build clang CC=clang; then
     run clang $folder $(unit_in $folder "${units[@]}")
 fi
 if wanted valgrind; then
+    # spawn needs pidfd_open, which valgrind 3.19 does not know
+    mapfile -t known < <(printf '%s\n' "${units[@]}" | grep -v /test_spawn)
     # shellcheck disable=SC2046
     RV_TIMEOUT=600 RV_WRAP="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp" \
-        run valgrind build $(unit_in build "${units[@]}")
+        run valgrind build $(unit_in build "${known[@]}")
 fi
 if wanted long; then
     RV_TIMEOUT=900 run long build "${long[@]}"
 fi
 
-awk '{ p += $1; f += $2 } END { printf "%d passed, %d failed\n", p, f; exit f > 0 }' "$RV_TALLY"
+awk '{ p += $1; f += $2; s += $3 } END { printf "%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : ""; exit f > 0 }' "$RV_TALLY"

@@ -4,12 +4,11 @@
 # Every single test counts, of cmocka and of bats, as TAP says.  A file that
 # hangs is ended and is a failure; so is one that crashes, that says it will
 # run more tests than it did, or that leaves a process behind.  Results are
-# added to the file $RV_TALLY, if set; else the last line is the count.  What is
-# skipped is told, with its reason.
+# added to the file $RV_TALLY, if set; else the last line is the count.
 #
 #   RV_BIN, RV_TESTS  the variant's programs and unit tests (build/bin, build/tests)
 #   RV_WRAP           put before each unit test, e.g. valgrind -q
-#   RV_TIMEOUT        seconds a file may take (180); a bats file may ask for
+#   RV_TIMEOUT        seconds a file may take (300); a bats file may ask for
 #                     more with a line "# timeout: SECONDS"
 #   RV_JOBS           files at a time (1)
 #   RV_OUT            where the TAP of each file is kept (build/tests/out)
@@ -38,7 +37,7 @@ run_file() {
     local file=$1 name tap seconds limit status id begin=$SECONDS
     name=$(basename "$file")
     tap=$out/$name.tap
-    limit=${RV_TIMEOUT:-180}
+    limit=${RV_TIMEOUT:-300}
     id=$$-$RANDOM-$name
     if [[ $file == *.bats ]]; then
         seconds=$(sed -n 's/^# timeout: \([0-9]*\)$/\1/p' "$file" | head -1)
@@ -94,7 +93,6 @@ tell() {
         sed -n 's/^ok [0-9]* \(.*\) # skip *\(.*\)/         skipped: \1 (\2)/p' "$3"
     if [ "$failed" -eq 0 ]; then
         printf '%-8s %4d ok  %4d s  %s\n' "$label" "$passed" "$took" "$1"
-        sed -n 's/^ok .* # skip/    skipped:/p' "$3" | uniq -c
         return
     fi
     {

@@ -267,6 +267,28 @@ void ports_release(struct serve *serve, int number)
     *port = (struct port){ .is_used = false };
 }
 
+/* Pages and names of servers that are gone, also of those whose rv-ctl serve
+ * was killed and which served a port that nobody asked for again. */
+static void sweep(struct serve *serve)
+{
+    DIR *folder = opendir(serve->run);
+    const struct dirent *entry;
+
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        struct stats_proc_state state;
+        unsigned number;
+        char name[32];
+        if (sscanf(entry->d_name, "http-%5u.", &number) != 1)
+            continue;
+        snprintf(name, sizeof(name), "http-%u", number);
+        stats_proc_look(serve->run, name, &state);
+        if (!state.is_alive)
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
+
 void ports_close_all(struct serve *serve)
 {
     const int64_t begin_us = clock_monotonic_us();
@@ -293,15 +315,10 @@ void ports_close_all(struct serve *serve)
              clock_monotonic_us() - begin_us < STOP_US + KILLED_US);
     for (int i = 0; i < SERVE_PORTS; i++) {
         struct port *port = &serve->port[i];
-        char page[RUNDIR_SIZE + 32];
-        if (!port->is_used)
-            continue;
-        if (port->fd >= 0)
+        if (port->is_used && port->fd >= 0)
             close(port->fd);
-        snprintf(page, sizeof(page), "%s/http-%u.proc", serve->run, port->port);
-        if (!port->is_metrics)
-            (void)unlink(page);
     }
+    sweep(serve);
 }
 
 /*

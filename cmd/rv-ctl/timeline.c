@@ -292,8 +292,8 @@ static void want_visible(struct wanting *wanting, struct laid *laid)
             min64(laid_end(laid), timeline_next_cut(timeline, frame));
         /* What began before the channel's first frame runs into it. */
         const int64_t from = frame == 0 ? INT64_MIN : frame - laid->first;
-        if (to > wanting->position &&
-            !has_stretch(laid, from, to - laid->first)) {
+        const int64_t until = to == FRAME_NEVER ? to : to - laid->first;
+        if (to > wanting->position && !has_stretch(laid, from, until)) {
             /* Too late for its first frame: come in a little later. */
             const int64_t join = frame < wanting->position
                                      ? wanting->position + timeline->second / 3
