@@ -172,7 +172,7 @@ check:
 	@tests/node.sh
 	+@$(MAKE) $(JOBS) --no-print-directory -s all unit test-tools
 	@RV_BIN=$(abspath $(BUILD))/bin RV_TESTS=$(abspath $(BUILD))/tests \
-		RV_JOBS=$${RV_JOBS:-2} tests/run.sh check $(UNIT) $(BATS)
+		RV_JOBS=$${RV_JOBS:-2} RV_RETRY=$${RV_RETRY-1} tests/run.sh check $(UNIT) $(BATS)
 
 check-all:
 	@tests/deps.sh all

@@ -46,7 +46,8 @@ run() {
     local label=$1 folder=$root/$2
     shift 2
     [ $# -gt 0 ] || return 0
-    RV_BIN=$folder/bin RV_TESTS=$folder/tests tests/run.sh "$label" "$@"
+    RV_BIN=$folder/bin RV_TESTS=$folder/tests RV_RETRY=${RV_RETRY-1} \
+        tests/run.sh "$label" "$@"
 }
 
 # judge_reports LABEL: what a sanitizer wrote is a failure, also of a process

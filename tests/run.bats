@@ -110,3 +110,15 @@ counted() {
     make -n all >"$BATS_TEST_TMPDIR/log" 2>&1
     ! git -C "$ROOT" ls-files | grep -qE '\.(o|a|mp4|mkv|ts)$'
 }
+
+@test "a file that fails only once is called flaky, one that fails twice fails" {
+    printf '@test "fails the first time" {\n    %s\n}\n' \
+        "[ -e '$BATS_TEST_TMPDIR/x' ] || { touch '$BATS_TEST_TMPDIR/x'; false; }" \
+        >"$BATS_TEST_TMPDIR/once.bats"
+    printf '@test "fails always" {\n    false\n}\n' >"$BATS_TEST_TMPDIR/always.bats"
+    RV_RETRY=1 RV_TALLY= RV_OUT=$BATS_TEST_TMPDIR/out run "$ROOT/tests/run.sh" \
+        x "$BATS_TEST_TMPDIR/once.bats" "$BATS_TEST_TMPDIR/always.bats"
+    assert_eq "$status" 1
+    assert_contains "$output" "flaky: $BATS_TEST_TMPDIR/once.bats"
+    assert_eq "${lines[-1]}" "1 passed, 1 failed"
+}

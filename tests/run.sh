@@ -11,6 +11,10 @@
 #   RV_TIMEOUT        seconds a file may take (300); a bats file may ask for
 #                     more with a line "# timeout: SECONDS"
 #   RV_JOBS           files at a time (1)
+#   RV_RETRY          1: a file that failed is run once more, alone, when all
+#                     others are done.  Real-time tests share the machine with
+#                     what else it does; a fault of ours fails twice.  What
+#                     failed first is printed and called flaky.
 #   RV_OUT            where the TAP of each file is kept (build/tests/out)
 set -u
 
@@ -19,6 +23,8 @@ shift
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root" || exit 4
 export RV_BIN=${RV_BIN:-$root/build/bin} RV_TESTS=${RV_TESTS:-$root/build/tests}
+retry=${RV_RETRY:-}
+unset RV_RETRY # not for a runner that a test runs
 out=${RV_OUT:-build/tests/out}/$label
 rm -rf "$out"
 mkdir -p "$out"
@@ -115,6 +121,18 @@ for file in "$@"; do
     fi
 done
 wait
+
+# failures FILE: how many tests of it failed.
+failures() {
+    awk 'FNR == 1 { print $2 }' "$out/$(basename "$1").count"
+}
+
+for file in "$@"; do
+    [ -n "$retry" ] && [ -e "$file" ] && [ "$(failures "$file")" -gt 0 ] || continue
+    echo "$label: once more, alone: $file"
+    run_file "$file"
+    [ "$(failures "$file")" -gt 0 ] || echo "$label: flaky: $file"
+done
 
 awk 'FNR == 1 { p += $1; f += $2; s += $4 } END { print p + 0, f + 0, s + 0 }' \
     /dev/null "$out"/*.count 2>/dev/null >"$out/total"
