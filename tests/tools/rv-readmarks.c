@@ -509,10 +509,12 @@ static void print_hashes(const struct reading *reading)
         if (reading->pcm_frame > 0) {
             const int64_t all =
                 (int64_t)(reading->pcm_size / reading->pcm_frame);
-            const int64_t base = llrint(reading->sound_first);
-            int64_t from = av_rescale(p->pts_90k - base, rate, 90000);
+            /* Rounded on the stream's own time line, so that a frame has the
+             * same samples wherever a reader came in. */
+            const int64_t first = llrint(reading->sound_first * rate / 90000);
+            int64_t from = av_rescale(p->pts_90k, rate, 90000) - first;
             int64_t to =
-                next == INT64_MAX ? all : av_rescale(next - base, rate, 90000);
+                next == INT64_MAX ? all : av_rescale(next, rate, 90000) - first;
             from = FFMIN(FFMAX(from, 0), all);
             to = FFMIN(FFMAX(to, from), all);
             hash = murmur(reading->pcm + (size_t)from * reading->pcm_frame,
