@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # rv-ctl serve and @grpc/grpc-js, which tests/node.sh has installed.
 
-load ../lib
-load ../service
+load lib
+load service
 
 conversation() {
     local clip size
