@@ -110,7 +110,7 @@ if wanted valgrind; then
     # spawn needs pidfd_open, which valgrind 3.19 does not know
     mapfile -t known < <(printf '%s\n' "${units[@]}" | grep -v /test_spawn)
     # shellcheck disable=SC2046
-    RV_TIMEOUT=600 RV_WRAP="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp" \
+    RV_TIMEOUT=600 RV_WRAP="valgrind -q --fair-sched=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp" \
         run valgrind build $(unit_in build "${known[@]}")
 fi
 if wanted long; then

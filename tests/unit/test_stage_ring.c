@@ -3,6 +3,7 @@
 #include "frame/stage_ring_impl.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -462,6 +463,7 @@ static void *looking_thread(void *arg)
         const struct stage_epoch epoch = stage_ring_epoch(ring);
         if (epoch.serial != 0 && epoch.n0 != -epoch.utc_us)
             return (void *)2;
+        sched_yield(); /* valgrind runs one thread at a time */
     }
     return NULL;
 }
@@ -474,6 +476,7 @@ static void *epoch_stage_thread(void *arg)
     for (int64_t i = 0; stage_ring_cursor(ring) < START + frames; i++) {
         stage_ring_set_epoch(ring, i, -i);
         stage_some(ring, &seed);
+        sched_yield();
     }
     return NULL;
 }
