@@ -13,6 +13,7 @@
 
 #include "err/err.h"
 #include "frame/house.h"
+#include "media/colour.h"
 
 /* How a decoded picture is to be turned: transpose first, then mirror. */
 enum picture_turn {
@@ -24,12 +25,6 @@ enum picture_turn {
 
 /* The turn of a display matrix (9 values, 16.16); odd angles are ignored. */
 uint32_t picture_turn(const int32_t *matrix);
-
-/* Planes of a house picture: yuv420p. */
-struct planes {
-    uint8_t *data[3];
-    int stride[3];
-};
 
 /* Bytes of a house picture with 64-byte strides, and its planes in memory. */
 uint32_t planes_bytes(const struct house *house);
@@ -46,8 +41,10 @@ void planes_fade(const struct planes *planes, const struct house *house,
 /* What a picture looks like, as far as conversion depends on it. */
 struct picture_format {
     int width, height, pixel_format;
-    int matrix;   /* SWS_CS_... */
+    int matrix;   /* AVCOL_SPC_..., see colour_matrix_of() */
+    int siting;   /* AVCHROMA_LOC_... */
     bool is_full; /* range */
+    bool has_alpha;
     bool is_interlaced;
     AVRational sar; /* never 0 */
     uint32_t turn;
@@ -66,8 +63,11 @@ struct scaler {
     struct SwsContext *sws;
     int left, top, width, height; /* in the house picture, even */
     int matrix_out;
+    bool has_matrix; /* another one than the house's: `matrix` */
+    struct matrix matrix;
     AVFrame *field;  /* deinterlaced, at source size */
     AVFrame *turned; /* scaled, not yet turned */
+    AVFrame *alpha;  /* scaled */
 };
 
 /* clang-format off */
