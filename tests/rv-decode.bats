@@ -152,6 +152,12 @@ exact() {
     line "$path" 0/1 40 '"pad":"slate"' | decode --house $H@25
     assert_eq "$(sum .runs)" '1:0-18 1:19*7 -*14'
     assert_eq "$(sum .samples)" 76800
+    # what follows comes right behind its last picture
+    {
+        line "$path" 0/1 40 '"pad":"none"'
+        line "$path" 3/25 5
+    } | decode --house $H@25
+    assert_eq "$(sum .runs)" '1:0-19 1:3-7'
 }
 
 @test "filler begins again, from in, with sound in its place" {

@@ -404,14 +404,16 @@ void decoders_sweep(struct channel *channel, int64_t position)
 
 /*
  * One that waits for room makes a frame ready as soon as some are taken from
- * it; one that is read from a dead disk, or stopped, does not.
+ * it; one that is read from a dead disk, or stopped, does not.  While nothing
+ * is taken nobody can tell, so time counts from the first that is.
  */
 static bool does_hang(struct decoder *decoder, int64_t now_us)
 {
     const uint64_t ready = pool_ready(&decoder->pool);
     const uint64_t released = pool_released(&decoder->pool);
 
-    if (ready != decoder->seen_ready || decoder->progress_us == 0) {
+    if (ready != decoder->seen_ready || decoder->progress_us == 0 ||
+        (released == decoder->seen_released && released != ready)) {
         decoder->seen_ready = ready;
         decoder->seen_released = released;
         decoder->progress_us = now_us;

@@ -146,6 +146,7 @@ static int parse_load(struct channel *channel, const json_t *request,
     laid->index = -1;
     laid->until = FRAME_NEVER;
     laid->segment.type = SEGMENT_CONTENT;
+    laid->segment.pad = PAD_NONE;
     laid->segment.fade_in = laid->segment.fade_out = (struct rational){ 0, 1 };
     snprintf(laid->segment.id, sizeof(laid->segment.id), "preview-%u",
              channel->next_preview_id);

@@ -23,5 +23,10 @@ void timeline_resolve(struct timeline *timeline);
 int64_t timeline_not_hidden(const struct timeline *timeline, int64_t frame);
 /* The first cut that begins after `frame`. */
 int64_t timeline_next_cut(const struct timeline *timeline, int64_t frame);
+/* The first frame at or after `frame` that a decoder of `laid` shows which is
+ * there already and has been `passed` so far; FRAME_NEVER: it does not reach
+ * across the cut that hides `frame`. */
+int64_t timeline_reach(const struct timeline *timeline, const struct laid *laid,
+                       int64_t passed, int64_t frame);
 
 #endif

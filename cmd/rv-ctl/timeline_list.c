@@ -14,7 +14,7 @@
 
 struct piece {
     const struct laid *laid;
-    const struct stretch *stretch;
+    struct stretch *stretch;
     bool has_at;
     int64_t at, until;
 };
@@ -24,18 +24,17 @@ struct pieces {
     int count;
 };
 
-static void add_piece(struct pieces *pieces, const struct laid *laid, int i,
-                      int64_t hidden_from)
+/* From this frame on, until something hides it or it ends. */
+static void add_piece(struct pieces *pieces, struct laid *laid, int i,
+                      int64_t at, int64_t hidden_from)
 {
-    const struct stretch *stretch = &laid->stretch[i];
-
     if (pieces->count >= INPUTS_MAX - 2)
         return;
     struct piece *piece = &pieces->piece[pieces->count];
     piece->laid = laid;
-    piece->stretch = stretch;
+    piece->stretch = &laid->stretch[i];
     piece->has_at = laid->has_first;
-    piece->at = laid->has_first ? laid->first + stretch->from : 0;
+    piece->at = at;
     piece->until = min64(laid_end(laid), hidden_from);
     if (i + 1 < laid->count && laid->has_first)
         piece->until =
@@ -44,12 +43,32 @@ static void add_piece(struct pieces *pieces, const struct laid *laid, int i,
         pieces->count++;
 }
 
+/* A stretch of the plan, on both sides of the cuts that it reaches across. */
+static void add_pieces(const struct timeline *timeline, struct pieces *pieces,
+                       struct laid *laid, int i)
+{
+    const struct stretch *stretch = &laid->stretch[i];
+    const int64_t end = i + 1 < laid->count
+                            ? laid->first + laid->stretch[i + 1].from
+                            : laid_end(laid);
+    int64_t at = timeline_reach(timeline, laid, stretch->passed,
+                                max64(laid->first + stretch->from, 0));
+
+    while (at < end) {
+        const int64_t next = timeline_next_cut(timeline, at);
+        add_piece(pieces, laid, i, at, next);
+        if (next >= end)
+            return;
+        at = timeline_reach(timeline, laid, stretch->passed, next);
+    }
+}
+
 /* The plan's pieces that no cut hides, up to what is not there yet. */
-static void plan_pieces(const struct timeline *timeline, int64_t position,
+static void plan_pieces(struct timeline *timeline, int64_t position,
                         struct pieces *pieces)
 {
     for (int k = 0; k < timeline->count; k++) {
-        const struct laid *laid = &timeline->laid[k];
+        struct laid *laid = &timeline->laid[k];
         /* Not there yet: the stage shall wait for it as long as it can, and
          * would show slate if what follows were told. */
         if (laid->count == 0 &&
@@ -63,23 +82,21 @@ static void plan_pieces(const struct timeline *timeline, int64_t position,
                 timeline_not_hidden(timeline, timeline->cut[0].first) ==
                     FRAME_NEVER)
                 return;
-            add_piece(pieces, laid, 0, FRAME_NEVER);
+            add_piece(pieces, laid, 0, 0, FRAME_NEVER);
             return; /* one of unknown place at a time */
         }
-        for (int i = 0; i < laid->count; i++) {
-            const int64_t at = laid->first + laid->stretch[i].from;
-            if (at < 0 || timeline_not_hidden(timeline, at) == at)
-                add_piece(pieces, laid, i, timeline_next_cut(timeline, at));
-        }
+        for (int i = 0; i < laid->count; i++)
+            add_pieces(timeline, pieces, laid, i);
     }
 }
 
-static void cut_pieces(const struct timeline *timeline, struct pieces *pieces)
+static void cut_pieces(struct timeline *timeline, struct pieces *pieces)
 {
     for (int k = 0; k < timeline->cuts; k++) {
-        const struct laid *cut = &timeline->cut[k];
+        struct laid *cut = &timeline->cut[k];
         for (int i = 0; i < cut->count; i++)
-            add_piece(pieces, cut, i, timeline_cut_end(timeline, k));
+            add_piece(pieces, cut, i, cut->first + cut->stretch[i].from,
+                      timeline_cut_end(timeline, k));
     }
 }
 
@@ -123,6 +140,18 @@ static struct input *add_input(struct inputs *inputs, const char *folder,
              stretch->pool);
     input->reason = laid->is_preview ? REASON_PREVIEW : REASON_PLAN;
     return input;
+}
+
+/* Behind a cut: once the stage has looked at it, what the cut hides is gone. */
+static void mark_passed(const struct timeline *timeline,
+                        const struct piece *piece, int64_t position)
+{
+    const int64_t frame = piece->at - piece->laid->first;
+
+    if (piece->has_at && frame > piece->stretch->from &&
+        frame > piece->stretch->passed &&
+        piece->at <= position + timeline->reach)
+        piece->stretch->passed = frame;
 }
 
 static void add_from_piece(struct inputs *inputs, const char *folder,
@@ -206,8 +235,7 @@ int timeline_inputs(struct timeline *timeline, const char *folder,
         const struct piece *piece = &pieces->piece[i];
         if (piece->has_at && piece->until <= floor)
             continue;
-        if (now != NULL && (!piece->has_at || piece->at > position))
-            continue;
+        mark_passed(timeline, piece, position);
         add_from_piece(inputs, folder, piece);
     }
     free(pieces);
@@ -221,8 +249,7 @@ int timeline_inputs(struct timeline *timeline, const char *folder,
     return 0;
 }
 
-bool timeline_uses(const struct timeline *timeline, uint32_t pool,
-                   int64_t position)
+bool timeline_uses(struct timeline *timeline, uint32_t pool, int64_t position)
 {
     struct pieces *pieces = calloc(1, sizeof(*pieces));
     bool used = false;

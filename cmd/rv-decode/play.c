@@ -293,6 +293,12 @@ static void allow_next(struct play *play, int64_t r)
         feed_allow(play->feed);
 }
 
+/* Does it last as long as it says, whatever the asset has? */
+static bool is_fixed(const struct segment *segment)
+{
+    return segment->has_frames && segment->pad != PAD_NONE;
+}
+
 /* What frame r shows once the asset is over; false: the segment ends here. */
 static bool after_end(const struct play *play, int64_t r, int64_t length,
                       enum source *source)
@@ -352,7 +358,7 @@ static int play_asset(struct play *play, int64_t r, struct err *err)
                 segment->asset, (double)play->in.num / (double)play->in.den);
         source = FROM_ASSET;
         if (result == ASSET_OVER &&
-            (!segment->has_frames || !after_end(play, r, length, &source)))
+            (!is_fixed(segment) || !after_end(play, r, length, &source)))
             break;
         if (emit(play, r, source, err) < 0)
             return -1;
@@ -497,7 +503,7 @@ int play_segment(struct play *play, const struct item *item, struct err *err)
         rc = play_black(play, segment->skip, err);
     }
     forget_shown(play);
-    const int64_t end = segment->has_frames
+    const int64_t end = is_fixed(segment)
                             ? segment->frames
                             : play->sink->next_index - play->first;
     return rc < 0 ? -1 : finish(play, FFMAX(end, 0), err);

@@ -23,7 +23,8 @@ from viewer import Viewer  # noqa: E402
 STEP = 3003  # 90 kHz ticks of a frame at 29.97
 FRAME_MS = STEP / 90
 INTAKE_MS = 800
-SHORT = 30  # frames; what follows a shorter preview is not decoded in time
+SHORT = 3  # frames of the shortest preview over the plan
+SECOND = 30  # and of the shortest over another preview: the plan is not decoded meanwhile
 
 
 def percentile(values, part):
@@ -59,10 +60,12 @@ def check_steps(pictures):
 def one_switch(control, dice, clips, cuts, figures):
     """Load a preview, wait a random while, switch to it; what came of it."""
     asset, first, count = None, 0, 0
+    over = max((cut["ms"] + cut["frames"] * FRAME_MS for cut in cuts), default=0)
+    shortest = SHORT if time.time() * 1000 > over else SECOND
     for _ in range(2 if dice.random() < 0.15 else 1):  # replaced by a second one
         asset = dice.choice(clips)
-        first = dice.randrange(asset[1] - SHORT)
-        count = dice.choice([0, -1, dice.randint(SHORT, 90)])
+        first = dice.randrange(asset[1] - shortest)
+        count = dice.choice([0, -1, dice.randint(shortest, 90)])
         loaded, _, took = timed(control.load, 1, asset[2], start_frame=first, frame_count=count)
         assert loaded.success and loaded.result_code == talk.OK, loaded
         figures["load"].append(took)
