@@ -99,8 +99,9 @@ def check(matrix, size, tolerance, alphas):
     return faults
 
 
-if sys.argv[1] == 'make':
-    sys.stdout.buffer.write(make(*sys.argv[2:6], [float(a) for a in sys.argv[6:]]))
-else:
-    sys.exit(check(sys.argv[2], sys.argv[3], float(sys.argv[4]),
-                   [float(a) for a in sys.argv[5:]]) and 1)
+if __name__ == '__main__':
+    if sys.argv[1] == 'make':
+        sys.stdout.buffer.write(make(*sys.argv[2:6], [float(a) for a in sys.argv[6:]]))
+    else:
+        sys.exit(check(sys.argv[2], sys.argv[3], float(sys.argv[4]),
+                       [float(a) for a in sys.argv[5:]]) and 1)

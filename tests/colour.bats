@@ -116,3 +116,46 @@ palette() {
         house 709 1280x720
     done
 }
+
+# light KIND TRC [PEAK] -- CODEC-OPTIONS...: patches of known light into $CLIP
+light() {
+    local kind=$1 trc=$2
+    CLIP=$BATS_TEST_TMPDIR/light.mkv
+    shift 2
+    "$PYTHON" "$ROOT/tests/hdr.py" make "$kind" 960x360 |
+        ffmpeg -nostdin -v error -y -f rawvideo -pix_fmt yuv420p10le -s 960x360 -r 25 \
+            -i - -frames:v 1 -color_range tv -colorspace bt2020nc \
+            -color_primaries bt2020 -color_trc "$trc" "$@" "$CLIP"
+}
+
+# graded KIND MATRIX SIZE [PEAK]: the first frame of $CLIP has them in SDR.
+graded() {
+    "$BIN/rv-decode" --nut --house "$3@25" "$CLIP" |
+        ffmpeg -nostdin -v error -f nut -i - -frames:v 1 -f rawvideo - |
+        "$PYTHON" "$ROOT/tests/hdr.py" check "$1" "$3" "$2" "${@:4}"
+}
+
+@test "PQ is rolled off to 203 nits: greys in order, white at 90 %, hues kept" {
+    light pq smpte2084 -c:v ffv1
+    graded pq 601 960x360
+    light pq smpte2084 -c:v ffv1 # another size than the house's
+    graded pq 709 1920x720
+}
+
+@test "HLG comes out as a 1000-nit display shows it, rolled off" {
+    light hlg arib-std-b67 -c:v ffv1
+    graded hlg 601 960x360
+    graded hlg 709 1920x720
+}
+
+@test "SDR in BT.2020 has its primaries converted and its greys untouched" {
+    light sdr bt2020-10 -c:v ffv1
+    graded sdr 601 960x360
+    graded sdr 709 1920x720
+}
+
+@test "the roll-off begins at the peak that the asset tells" {
+    light pq smpte2084 -c:v libx265 -x265-params \
+        log-level=none:lossless=1:max-cll=4000,400:hdr10=1
+    graded pq 601 960x360 4000
+}

@@ -155,6 +155,7 @@ static int draw(struct play *play, const AVFrame *frame, AVRational sar,
     if (sink_place(play->sink, &play->shown) < 0)
         return -1;
     const struct planes *planes = &play->shown.planes;
+    play->scaler.peak_nits = play->asset->peak_nits;
     if (is_house)
         planes_copy(planes, frame, &play->house);
     else if (scaler_draw(&play->scaler, frame, sar, turn, planes, err) < 0)

@@ -104,6 +104,7 @@ struct asset {
     int64_t first_pts; /* time 0 */
     AVFrame *still;    /* attached picture of a sound-only asset, or NULL */
     uint64_t damaged;  /* packets and pictures so far */
+    int peak_nits;     /* that the first picture tells; 0: none */
 
     struct sound sound;
     bool is_audio_end;

@@ -16,6 +16,7 @@
 #include "clock/clock.h"
 #include "media/av.h"
 #include "media/language.h"
+#include "media/tone.h"
 
 #define IO_BYTES 65536
 #define POLL_MS  200
@@ -273,12 +274,34 @@ static int open_streams(struct asset *asset, const struct asset_config *config,
     return open_decoders(asset, err);
 }
 
+/* HDR's static metadata: with the picture, else of the stream. */
+static int peak_of(const struct asset *asset)
+{
+    static const enum AVPacketSideDataType KINDS[] = {
+        AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_MASTERING_DISPLAY_METADATA
+    };
+    int peak = tone_peak_of(asset->next.frame);
+
+    for (int i = 0; i < 2 && peak == 0; i++) {
+        size_t size = 0;
+        const uint8_t *data = av_stream_get_side_data(
+            asset->format->streams[asset->video], KINDS[i], &size);
+        if (data)
+            peak = i == 0 ? tone_peak_of_light(data, size)
+                          : tone_peak_of_display(data, size);
+    }
+    return peak;
+}
+
 static int first_picture(struct asset *asset, struct err *err)
 {
     if (asset->video >= 0) {
         const int rc = asset_decode_next(asset);
-        if (rc == 1 && !asset->has_first)
+        if (rc == 1 && !asset->has_first) {
             asset->first_pts = asset->next.pts;
+            /* Once, so that a seek does not change what pictures look like. */
+            asset->peak_nits = peak_of(asset);
+        }
         asset->has_first = asset->has_first || rc == 1;
         if (rc < 0)
             return err_set(err, ERR_STATE, "asset %s: stopped", asset->path);

@@ -1,7 +1,8 @@
 /*
  * picture: scaling into house pictures.
  *
- *   decoded -> (deinterlace) -> swscale -> (matrix) -> (alpha) -> (turn)
+ *   decoded -> (deinterlace) -> swscale -> (matrix or tone) -> (alpha) ->
+ * (turn)
  *           -> planes inside black bars
  *
  * swscale writes straight into the target (a pool slot) unless the picture is
@@ -130,6 +131,8 @@ void picture_format_of(struct picture_format *format, const AVFrame *frame,
     format->matrix = colour_matrix_of(frame);
     format->siting = (int)frame->chroma_location;
     format->has_alpha = about && (about->flags & AV_PIX_FMT_FLAG_ALPHA) != 0;
+    format->tone = (int)tone_kind_of(frame);
+    format->primaries = tone_primaries_of(frame);
     format->is_interlaced = frame->interlaced_frame != 0;
     format->sar = has_sar ? sar : (AVRational){ 1, 1 };
     format->turn = turn;
@@ -141,7 +144,7 @@ bool picture_is_house(const struct picture_format *format,
     return format->width == house->width && format->height == house->height &&
            format->pixel_format == AV_PIX_FMT_YUV420P && !format->is_full &&
            !format->is_interlaced && format->turn == TURN_NONE &&
-           format->sar.num == format->sar.den &&
+           format->tone == TONE_NONE && format->sar.num == format->sar.den &&
            format->matrix == colour_house_matrix(house);
 }
 
@@ -159,6 +162,9 @@ static void forget(struct scaler *scaler)
     av_frame_free(&scaler->field);
     av_frame_free(&scaler->turned);
     av_frame_free(&scaler->alpha);
+    av_frame_free(&scaler->deep);
+    tone_free(scaler->tone);
+    scaler->tone = NULL;
 }
 
 void scaler_clear(struct scaler *scaler)
@@ -291,6 +297,14 @@ static int sws_matrix(int matrix)
     }
 }
 
+/* What swscale makes. */
+static int scaled_format(const struct picture_format *format)
+{
+    if (format->tone)
+        return format->has_alpha ? AV_PIX_FMT_YUVA420P10 : AV_PIX_FMT_YUV420P10;
+    return format->has_alpha ? AV_PIX_FMT_YUVA420P : AV_PIX_FMT_YUV420P;
+}
+
 /* What lies beside the scaled picture: 0, -1 no memory. */
 static int make_memory(struct scaler *scaler, int width, int height)
 {
@@ -305,10 +319,42 @@ static int make_memory(struct scaler *scaler, int width, int height)
         scaler->turned = picture_memory(width, height, AV_PIX_FMT_YUV420P);
     if (format->has_alpha)
         scaler->alpha = picture_memory(width, height, AV_PIX_FMT_GRAY8);
+    if (format->tone)
+        scaler->deep = picture_memory(width, height, scaled_format(format));
     return (is_weave && !scaler->field) || (format->turn && !scaler->turned) ||
-                   (format->has_alpha && !scaler->alpha)
+                   (format->has_alpha && !scaler->alpha) ||
+                   (format->tone && !scaler->deep)
                ? -1
                : 0;
+}
+
+/* How the scaled picture's colours become the house's: 0, -1 no memory. */
+static int make_colours(struct scaler *scaler, int matrix)
+{
+    const struct picture_format *format = &scaler->format;
+    const struct tone_config config = { .kind = (enum tone_kind)format->tone,
+                                        .primaries = format->primaries,
+                                        .from = matrix,
+                                        .to = scaler->matrix_out,
+                                        .peak_nits = scaler->peak_nits };
+
+    scaler->has_matrix = !format->tone && matrix != scaler->matrix_out;
+    matrix_init(&scaler->matrix, matrix, scaler->matrix_out);
+    scaler->tone_peak = scaler->peak_nits;
+    if (format->tone)
+        scaler->tone = tone_new(&config);
+    return format->tone && scaler->tone == NULL ? -1 : 0;
+}
+
+/* The scaled picture's own matrix; RGB gets the house's at once, or one that
+ * holds its primaries. */
+static int scaled_matrix(const struct scaler *scaler)
+{
+    const struct picture_format *format = &scaler->format;
+
+    if (format->matrix != AVCOL_SPC_RGB)
+        return format->matrix;
+    return format->tone ? AVCOL_SPC_BT2020_NCL : scaler->matrix_out;
 }
 
 static int remake(struct scaler *scaler, const struct picture_format *format,
@@ -321,11 +367,11 @@ static int remake(struct scaler *scaler, const struct picture_format *format,
     const int width = is_lying ? scaler->height : scaler->width;
     const int height = is_lying ? scaler->width : scaler->height;
 
-    if (make_memory(scaler, width, height) < 0)
+    const int matrix = scaled_matrix(scaler);
+    if (make_memory(scaler, width, height) < 0 ||
+        make_colours(scaler, matrix) < 0)
         return err_set(err, ERR_SYSTEM, "no memory for a picture");
-    scaler->sws =
-        make_sws(format, width, height,
-                 format->has_alpha ? AV_PIX_FMT_YUVA420P : AV_PIX_FMT_YUV420P);
+    scaler->sws = make_sws(format, width, height, scaled_format(format));
     if (scaler->sws == NULL) {
         const char *name = av_get_pix_fmt_name(format->pixel_format);
         return err_set(err, ERR_INPUT,
@@ -333,14 +379,9 @@ static int remake(struct scaler *scaler, const struct picture_format *format,
                        format->width, format->height, name ? name : "?", width,
                        height);
     }
-    /* RGB gets the house's matrix at once; YUV keeps its own here. */
-    const bool is_rgb = format->matrix == AVCOL_SPC_RGB;
-    const int matrix = is_rgb ? scaler->matrix_out : format->matrix;
     const int *table = sws_getCoefficients(sws_matrix(matrix));
     sws_setColorspaceDetails(scaler->sws, table, format->is_full, table, 0, 0,
                              1 << 16, 1 << 16);
-    scaler->has_matrix = matrix != scaler->matrix_out;
-    matrix_init(&scaler->matrix, matrix, scaler->matrix_out);
     return 0;
 }
 
@@ -383,22 +424,40 @@ static struct planes inner(const struct scaler *scaler, const struct planes *to)
     return in;
 }
 
+/* The alpha of 10 bits as 8. */
+static void narrow_alpha(const AVFrame *to, const AVFrame *deep)
+{
+    for (int y = 0; y < to->height; y++) {
+        const uint16_t *from =
+            (const uint16_t *)(deep->data[3] + y * deep->linesize[3]);
+        uint8_t *row = to->data[0] + y * to->linesize[0];
+        for (int x = 0; x < to->width; x++)
+            row[x] = (uint8_t)((from[x] & 1023) >> 2);
+    }
+}
+
 /* Scales and recolours into `to`, of the scaled size, not yet turned. */
 static int scale(struct scaler *scaler, const AVFrame *frame,
                  const struct planes *to, int width, int height,
                  struct err *err)
 {
     const AVFrame *alpha = scaler->alpha;
+    const AVFrame *deep = scaler->deep;
     uint8_t *data[4] = { to->data[0], to->data[1], to->data[2],
                          alpha ? alpha->data[0] : NULL };
     const int stride[4] = { to->stride[0], to->stride[1], to->stride[2],
                             alpha ? alpha->linesize[0] : 0 };
     const int rc =
         sws_scale(scaler->sws, (const uint8_t *const *)frame->data,
-                  frame->linesize, 0, scaler->format.height, data, stride);
+                  frame->linesize, 0, scaler->format.height,
+                  deep ? deep->data : data, deep ? deep->linesize : stride);
 
     if (rc < 0)
         return av_fail(err, rc, NULL, "a picture cannot be scaled");
+    if (deep)
+        tone_apply(scaler->tone, deep, to, width, height);
+    if (deep && alpha)
+        narrow_alpha(alpha, deep);
     if (scaler->has_matrix)
         matrix_apply(&scaler->matrix, to, width, height);
     if (alpha)
@@ -413,7 +472,7 @@ int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
     struct picture_format format;
 
     picture_format_of(&format, frame, sar, turn);
-    if ((scaler->sws == NULL ||
+    if ((scaler->sws == NULL || scaler->tone_peak != scaler->peak_nits ||
          memcmp(&format, &scaler->format, sizeof(format)) != 0) &&
         remake(scaler, &format, err) < 0)
         return -1;

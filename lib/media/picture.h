@@ -14,6 +14,7 @@
 #include "err/err.h"
 #include "frame/house.h"
 #include "media/colour.h"
+#include "media/tone.h"
 
 /* How a decoded picture is to be turned: transpose first, then mirror. */
 enum picture_turn {
@@ -45,6 +46,8 @@ struct picture_format {
     int siting;   /* AVCHROMA_LOC_... */
     bool is_full; /* range */
     bool has_alpha;
+    int tone;      /* enum tone_kind */
+    int primaries; /* AVCOL_PRI_..., of BT.709's kind: AVCOL_PRI_BT709 */
     bool is_interlaced;
     AVRational sar; /* never 0 */
     uint32_t turn;
@@ -63,11 +66,15 @@ struct scaler {
     struct SwsContext *sws;
     int left, top, width, height; /* in the house picture, even */
     int matrix_out;
-    bool has_matrix; /* another one than the house's: `matrix` */
+    int peak_nits; /* of PQ, set by the owner before scaler_draw(); 0: usual */
+    int tone_peak; /* that `tone` is made for */
+    struct tone *tone; /* instead of `matrix`, or NULL */
+    bool has_matrix;   /* another one than the house's: `matrix` */
     struct matrix matrix;
     AVFrame *field;  /* deinterlaced, at source size */
     AVFrame *turned; /* scaled, not yet turned */
-    AVFrame *alpha;  /* scaled */
+    AVFrame *alpha;  /* scaled, 8 bits (with `deep`: made from its 10) */
+    AVFrame *deep;   /* scaled, in 10 bits for `tone` */
 };
 
 /* clang-format off */

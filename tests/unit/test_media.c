@@ -320,6 +320,70 @@ static void only_a_house_picture_is_taken_as_it_is(void **state)
     av_frame_free(&frame);
 }
 
+static void roll_off_is_even_and_ends_at_white(void **state)
+{
+    double before = -1;
+
+    (void)state;
+    for (int peak = 300; peak <= 10000; peak *= 2) {
+        before = -1;
+        for (int nits = 0; nits <= 12000; nits += 3) {
+            const double out = tone_roll_off(nits, peak);
+            assert_true(out >= before);
+            assert_true(out <= nits + 0.001 && out <= 203);
+            before = out;
+        }
+        assert_true(before > 202.9);
+    }
+    assert_true(tone_roll_off(87, 1000) == 87);
+}
+
+/* Codes that no picture should have stay inside the tables. */
+static void any_code_of_hdr_is_converted(void **state)
+{
+    const struct house house = { .width = 64,
+                                 .height = 32,
+                                 .rate = { 25, 1 },
+                                 .sample_rate = 48000,
+                                 .channels = 2 };
+    static const enum AVColorTransferCharacteristic KINDS[] = {
+        AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67, AVCOL_TRC_BT2020_10
+    };
+    uint8_t *memory = malloc(planes_bytes(&house));
+    AVFrame *frame = av_frame_alloc();
+    struct scaler scaler;
+    struct planes planes;
+    uint32_t random = 1;
+
+    (void)state;
+    frame->format = AV_PIX_FMT_YUVA420P10;
+    frame->width = 64;
+    frame->height = 32;
+    frame->color_primaries = AVCOL_PRI_BT2020;
+    assert_true(av_frame_get_buffer(frame, 0) >= 0);
+    for (int p = 0; p < 4; p++) {
+        uint16_t *data = (uint16_t *)frame->data[p];
+        const int rows = p == 0 || p == 3 ? 32 : 16;
+        for (int i = 0; i < frame->linesize[p] / 2 * rows; i++) {
+            random = random * 1103515245 + 12345;
+            data[i] = (uint16_t)(random >> 16);
+        }
+    }
+    planes_lay(&planes, &house, memory);
+    scaler_init(&scaler, &house);
+    for (int i = 0; i < 3; i++) {
+        frame->color_trc = KINDS[i];
+        assert_int_equal(scaler_draw(&scaler, frame, (AVRational){ 1, 1 },
+                                     TURN_MIRROR_X, &planes, NULL),
+                         0);
+        for (int x = 0; x < 64; x++)
+            assert_in_range(planes.data[0][x], 1, 254);
+    }
+    scaler_clear(&scaler);
+    av_frame_free(&frame);
+    free(memory);
+}
+
 static void deinterlacing_leaves_what_stands_still(void **state)
 {
     AVFrame *from = quartered(64, 32);
@@ -356,6 +420,8 @@ int main(void)
         cmocka_unit_test(display_matrices_become_turns),
         cmocka_unit_test(pictures_keep_their_shape_and_are_turned),
         cmocka_unit_test(only_a_house_picture_is_taken_as_it_is),
+        cmocka_unit_test(roll_off_is_even_and_ends_at_white),
+        cmocka_unit_test(any_code_of_hdr_is_converted),
         cmocka_unit_test(deinterlacing_leaves_what_stands_still),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
