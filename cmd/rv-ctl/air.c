@@ -161,8 +161,11 @@ static void tell_inputs(struct channel *channel)
 
     if (channel->now_kind != NOW_NONE && channel->now_serial != 0)
         return; /* told already, the stage has not answered yet */
-    if (timeline_inputs(channel->timeline, channel->folder, air_floor(channel),
-                        air_position(channel), now, &inputs, &err) < 0) {
+    if (timeline_inputs(
+            channel->timeline, channel->folder, air_floor(channel),
+            air_position(channel), now,
+            channel->now_kind == NOW_PREVIEW ? channel->now_not_before : 0,
+            &inputs, &err) < 0) {
         log_error(NULL, "%s", err.text);
         return;
     }

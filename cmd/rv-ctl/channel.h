@@ -151,6 +151,7 @@ struct channel {
 
     enum now_kind now_kind;
     uint32_t now_serial;
+    int64_t now_not_before; /* NOW_PREVIEW: the frame of its time */
     uint32_t serial;
     char *told; /* the list as last told, without its serial */
 
