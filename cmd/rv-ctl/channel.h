@@ -141,6 +141,7 @@ struct channel {
     uint64_t new_hash;
     struct timeline *new_timeline;
     int64_t new_deadline_us;
+    bool is_new_kept; /* it goes on with what is on air */
 
     enum preview_state preview_state;
     struct preview preview, candidate;
