@@ -217,6 +217,24 @@ $cut-599 clip 3 index 30-$((629 - cut)) preview"
     fi
 }
 
+@test "now is not before the frame that is told, and then at once" {
+    stage --min-depth 60
+    gen 1 --frames 200 --slots 100
+    gen 2 --frames 200
+    gen 3 --frames 200
+    list 1 false "$(pool_in 1 0 0)" | want
+    wait_until 'grep -q "channel is ready" "$BATS_TEST_TMPDIR/stage.err"' 5
+    assert_eq "$(list 2 false "$(pool_in 1 0 0)" \
+        "$(pool_in 2 '"now"' null preview '"not_before":20')" | want)" 20
+    # behind what is staged yet
+    assert_eq "$(list 3 false "$(pool_in 1 0 0)" "$(pool_in 2 20 20 preview)" \
+        "$(pool_in 3 '"now"' null preview '"not_before":150')" | want)" 150
+    run read_ring --frames 170
+    assert_eq "$output" "0-19 clip 1 index 0-19 plan
+20-149 clip 2 index 0-129 preview
+150-169 clip 3 index 0-19 preview"
+}
+
 @test "frames that a new list leaves as they were are not taken back" {
     stage --min-depth 60
     gen 1 --frames 200 --slots 100

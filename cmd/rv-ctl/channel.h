@@ -141,6 +141,7 @@ struct channel {
     uint64_t new_hash;
     struct timeline *new_timeline;
     int64_t new_deadline_us;
+    bool is_new_kept; /* it goes on with what is on air */
 
     enum preview_state preview_state;
     struct preview preview, candidate;
@@ -151,6 +152,7 @@ struct channel {
 
     enum now_kind now_kind;
     uint32_t now_serial;
+    int64_t now_not_before; /* NOW_PREVIEW: the frame of its time */
     uint32_t serial;
     char *told; /* the list as last told, without its serial */
 

@@ -16,7 +16,7 @@
 
 /* Ids of previews are apart from those of laid segments. */
 #define PREVIEW_ID       UINT32_C(0x80000000)
-#define NEAR_FRAMES      3 /* a target closer than this is "now" */
+#define NEAR_FRAMES      3 /* who has only so many left is told by the stage */
 #define RESULT_OK        1
 #define RESULT_NOT_READY 2
 #define RESULT_BUSY      3
@@ -313,10 +313,11 @@ static int64_t frame_at(const struct channel *channel, int64_t utc_ms)
            (since_us > 0 ? house_frame_at_us(&channel->house, since_us) : 0);
 }
 
-static void cut_now(struct channel *channel)
+static void cut_now(struct channel *channel, int64_t not_before)
 {
     channel->now_kind = NOW_PREVIEW;
     channel->now_serial = 0;
+    channel->now_not_before = not_before;
 }
 
 static void cut_at(struct channel *channel, int64_t frame)
@@ -341,7 +342,7 @@ static void begin_cut(struct channel *channel)
     channel->is_dirty = true;
     if (channel->target_ms <= 0 ||
         stage_ring_epoch(&channel->ring).serial == 0) {
-        cut_now(channel);
+        cut_now(channel, 0);
         return;
     }
     const int64_t frame = frame_at(channel, channel->target_ms);
@@ -349,7 +350,7 @@ static void begin_cut(struct channel *channel)
     if (frame >= first)
         cut_at(channel, frame);
     else
-        cut_now(channel);
+        cut_now(channel, frame);
 }
 
 void preview_cut_known(struct channel *channel, int64_t frame)

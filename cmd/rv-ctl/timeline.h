@@ -155,12 +155,13 @@ void timeline_uncut(struct timeline *timeline, uint32_t id);
 /*
  * The list for the stage.  Pools are named "<folder>/pool-N".  What ends at or
  * before `floor` is left out.  `now` (may be NULL): this one begins at the
- * first frame that is not yet taken; the plan is listed before it, so that
- * its pools are kept, and hidden by it until the next list.
+ * first frame that is not yet taken, and not before that one; the plan is
+ * listed before it, so that its pools are kept, and hidden by it until the next
+ * list.
  */
 int timeline_inputs(struct timeline *timeline, const char *folder,
                     int64_t floor, int64_t position, const struct laid *now,
-                    struct inputs *inputs, struct err *err);
+                    int64_t not_before, struct inputs *inputs, struct err *err);
 
 /*
  * A new plan in place of the present one: if what the present plan shows at

@@ -215,7 +215,7 @@ static bool tells_end(const struct timeline *timeline, int64_t position)
 
 int timeline_inputs(struct timeline *timeline, const char *folder,
                     int64_t floor, int64_t position, const struct laid *now,
-                    struct inputs *inputs, struct err *err)
+                    int64_t not_before, struct inputs *inputs, struct err *err)
 {
     struct pieces *pieces = calloc(1, sizeof(*pieces));
 
@@ -239,11 +239,11 @@ int timeline_inputs(struct timeline *timeline, const char *folder,
         add_from_piece(inputs, folder, piece);
     }
     free(pieces);
-    if (now != NULL) {
-        if (now->count > 0)
-            add_input(inputs, folder, now, &now->stretch[0])->at_kind =
-                INPUT_NOW;
-    } else if (tells_end(timeline, position)) {
+    if (now != NULL && now->count > 0) {
+        struct input *input = add_input(inputs, folder, now, &now->stretch[0]);
+        input->at_kind = INPUT_NOW;
+        input->at = not_before;
+    } else if (now == NULL && tells_end(timeline, position)) {
         add_end_of_plan(timeline, inputs);
     }
     return 0;

@@ -320,7 +320,7 @@ void fill_apply(struct stage *stage, struct inputs *inputs)
 {
     const uint32_t serial = inputs->serial;
     const int64_t tail = stage_ring_tail(&stage->ring);
-    int64_t applied_cut, cut;
+    int64_t applied_cut, cut, not_before;
     const bool was_applied =
         stage->is_taken_over && !stage->has_list &&
         stage_ring_inputs_applied(&stage->ring, &applied_cut) == serial;
@@ -329,8 +329,9 @@ void fill_apply(struct stage *stage, struct inputs *inputs)
     stage->has_list = true;
     if (was_applied && applied_cut >= 0)
         timeline_set_now(stage, applied_cut); /* by the stage before us */
-    if (timeline_has_now(stage)) {
-        cut = take_back(stage, 0);
+    if (timeline_has_now(stage, &not_before)) {
+        cut = take_back(stage, not_before);
+        cut = cut < not_before ? not_before : cut;
         timeline_set_now(stage, cut);
     } else {
         cut = take_back(stage, first_difference(stage));

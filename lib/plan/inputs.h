@@ -15,6 +15,7 @@
  *   at      channel's frame number from which it is taken; null: right behind
  *           the former one's last frame (the first: at the ring's start);
  *           "now": the first frame that is not yet taken
+ *   not_before  optional, of "now": and no earlier frame than this one
  *   origin  channel's frame number of the pool's index 0 (lies before `at`
  *           when joined in progress or retried); null: `at` minus the first
  *           index that the pool holds
@@ -46,7 +47,7 @@ enum input_at { INPUT_BEHIND = 0, INPUT_AT, INPUT_NOW };
 struct input {
     char pool[1024]; /* "": slate */
     enum input_at at_kind;
-    int64_t at; /* if INPUT_AT */
+    int64_t at; /* INPUT_AT: from there; INPUT_NOW: not before (0: at once) */
     bool has_origin;
     int64_t origin;
     bool has_until;

@@ -98,7 +98,7 @@ def one_switch(control, dice, clips, cuts, figures):
         assert again.success and again.result_code == talk.OK, again
     if is_timed and not cut.violation_reason:
         off = abs(cut.switch_completion_time_ms - at)
-        assert off <= FRAME_MS * 3.5 + 1, f"{off} ms beside the target {at}, armed {is_armed}: {cut}"
+        assert off <= FRAME_MS / 2 + 1, f"{off} ms beside the target {at}, armed {is_armed}: {cut}"
         figures["on_target"] += 1
     elif is_timed:
         figures["late"] += 1

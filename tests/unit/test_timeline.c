@@ -64,7 +64,7 @@ static const struct inputs *list(struct bench *bench, int64_t floor,
 
     inputs_clear(&bench->inputs);
     assert_int_equal(timeline_inputs(&bench->timeline, FOLDER, floor, floor,
-                                     now, &bench->inputs, &err),
+                                     now, 0, &bench->inputs, &err),
                      0);
     return &bench->inputs;
 }
