@@ -139,6 +139,18 @@ static int show_in_place(struct play *play, const AVFrame *frame, int slot)
     return 0;
 }
 
+/* What the scaler shall know beside the picture itself. */
+static void set_scaler(struct play *play)
+{
+    const struct asset *asset = play->asset;
+    struct scaler *scaler = &play->scaler;
+
+    scaler->peak_nits = asset->peak_nits;
+    scaler->former = asset->former;
+    scaler->next = asset->has_next ? asset->next.frame : NULL;
+    scaler->which = asset->now.field;
+}
+
 static int draw(struct play *play, const AVFrame *frame, AVRational sar,
                 uint32_t turn, int64_t fade, struct err *err)
 {
@@ -155,7 +167,7 @@ static int draw(struct play *play, const AVFrame *frame, AVRational sar,
     if (sink_place(play->sink, &play->shown) < 0)
         return -1;
     const struct planes *planes = &play->shown.planes;
-    play->scaler.peak_nits = play->asset->peak_nits;
+    set_scaler(play);
     if (is_house)
         planes_copy(planes, frame, &play->house);
     else if (scaler_draw(&play->scaler, frame, sar, turn, planes, err) < 0)
@@ -173,7 +185,7 @@ static int show_asset(struct play *play, int64_t r, struct pool_frame *frame,
     const struct asset_picture *now = &asset->now;
     const int64_t fade = fade_at(play, r);
     const AVFrame *picture = asset->video >= 0 ? now->frame : asset->still;
-    const int64_t number = asset->video >= 0 ? now->number : 0;
+    const int64_t number = asset->video >= 0 ? 2 * now->number + now->field : 0;
 
     if (picture == NULL || picture->buf[0] == NULL)
         return show_black(play, &frame->flags);
@@ -195,7 +207,9 @@ static int show_asset(struct play *play, int64_t r, struct pool_frame *frame,
     if (draw(play, picture, now->sar, now->turn, fade, err) < 0)
         return -1;
     play->shown_number = fade == UNITY ? number : SHOWN_FADED;
-    if (asset->video >= 0 && !(frame->flags & FRAME_REPEATED)) {
+    /* Once, also where its second field or a fade shows it again. */
+    if (asset->video >= 0 && now->number != play->captioned) {
+        play->captioned = now->number;
         frame->captions_size = now->captions_size;
         memcpy(frame->captions, now->captions, now->captions_size);
     }
@@ -484,6 +498,7 @@ int play_segment(struct play *play, const struct item *item, struct err *err)
     play->asset = asset;
     play->loop_start = 0;
     play->damaged = 0;
+    play->captioned = -1;
     play->in = moment_in(segment->in);
     play->in_frames = moment_scale(play->in, play->house.rate);
     play->in_samples =

@@ -45,7 +45,10 @@ struct asset_config {
 struct asset_picture {
     AVFrame *frame;   /* lent, valid until the next call; buf[0] NULL: none */
     int64_t number;   /* counts pictures; changes when the picture does */
+    int field;        /* on screen, of an interlaced one: 0 or 1, in time */
     int64_t pts;      /* ticks of the video stream, in one line */
+    int64_t due;      /* when it is shown: pts, but for 2:3 pulldown */
+    int repeats;      /* fields that its flags repeat */
     int64_t grid;     /* place on the asset's steady rate, -1: none */
     int64_t duration; /* ticks, at least 1 */
     int64_t work_us;  /* asset_work_us() when its packet was read */
@@ -92,6 +95,7 @@ struct asset {
     int64_t packet_work_us;
 
     struct asset_picture now, next;
+    AVFrame *former; /* what was before `now` where that is interlaced */
     int64_t pictures;
     bool has_next, is_video_end, is_draining;
     int drain_errors;

@@ -349,9 +349,10 @@ static int allocate(struct asset *asset)
     asset->audio_frame = av_frame_alloc();
     asset->now.frame = av_frame_alloc();
     asset->next.frame = av_frame_alloc();
+    asset->former = av_frame_alloc();
     asset->now.number = asset->next.number = -1;
     if (!asset->packet || !asset->audio_frame || !asset->now.frame ||
-        !asset->next.frame)
+        !asset->next.frame || !asset->former)
         return -1;
     return queue_init(&asset->video_queue) < 0 ||
                    queue_init(&asset->audio_queue) < 0
@@ -395,6 +396,7 @@ void asset_free(struct asset *asset)
         return;
     av_frame_free(&asset->now.frame);
     av_frame_free(&asset->next.frame);
+    av_frame_free(&asset->former);
     av_frame_free(&asset->audio_frame);
     av_frame_free(&asset->still);
     av_packet_free(&asset->packet);

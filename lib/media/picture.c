@@ -477,7 +477,8 @@ int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
         remake(scaler, &format, err) < 0)
         return -1;
     if (scaler->field) {
-        deinterlace(scaler->field, frame);
+        deinterlace(scaler->field, scaler->former, frame, scaler->next,
+                    scaler->which);
         frame = scaler->field;
     }
     bars(scaler, to);

@@ -71,6 +71,9 @@ struct scaler {
     struct tone *tone; /* instead of `matrix`, or NULL */
     bool has_matrix;   /* another one than the house's: `matrix` */
     struct matrix matrix;
+    /* Set by the owner before scaler_draw() of an interlaced picture. */
+    const AVFrame *former, *next;
+    int which;       /* field: 0 the first in time, 1 the second */
     AVFrame *field;  /* deinterlaced, at source size */
     AVFrame *turned; /* scaled, not yet turned */
     AVFrame *alpha;  /* scaled, 8 bits (with `deep`: made from its 10) */
@@ -88,9 +91,13 @@ void scaler_clear(struct scaler *scaler);
 int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
                 uint32_t turn, const struct planes *to, struct err *err);
 
-/* deinterlace.c: `to` gets `from`'s better field in full height; both of the
- * same size and planar 8-bit format. */
-void deinterlace(AVFrame *to, const AVFrame *from);
+/*
+ * deinterlace.c: `to` gets a field of `now` in full height: 0 the first in
+ * time, 1 the second.  `former` and `next` are the pictures around it; NULL,
+ * or of another format: as if nothing moved there.
+ */
+void deinterlace(AVFrame *to, const AVFrame *former, const AVFrame *now,
+                 const AVFrame *next, int field);
 bool deinterlace_can(int pixel_format);
 
 #endif

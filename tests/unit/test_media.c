@@ -391,18 +391,85 @@ static void deinterlacing_leaves_what_stands_still(void **state)
 
     (void)state;
     from->top_field_first = 1;
-    deinterlace(to, from);
-    for (int y = 0; y < 32; y++)
-        assert_memory_equal(to->data[0] + y * to->linesize[0],
-                            from->data[0] + y * from->linesize[0], 64);
-    /* combing: the lower field has another picture */
-    for (int y = 1; y < 32; y += 2)
-        memset(from->data[0] + y * from->linesize[0], 235, 64);
-    deinterlace(to, from);
-    for (int y = 20; y < 32; y++)
-        assert_int_equal(to->data[0][y * to->linesize[0] + 50], 60);
+    for (int field = 0; field < 2; field++) {
+        deinterlace(to, from, from, from, field);
+        for (int y = 0; y < 32; y++)
+            assert_memory_equal(to->data[0] + y * to->linesize[0],
+                                from->data[0] + y * from->linesize[0], 64);
+    }
     av_frame_free(&from);
     av_frame_free(&to);
+}
+
+/* Field f of a picture that gets brighter from field to field. */
+static AVFrame *brightening(int f, bool is_top_first)
+{
+    AVFrame *frame = quartered(64, 32);
+
+    frame->interlaced_frame = 1;
+    frame->top_field_first = is_top_first;
+    for (int y = 0; y < 32; y++) {
+        const int later = (y & 1) == (is_top_first ? 1 : 0);
+        memset(frame->data[0] + y * frame->linesize[0], 20 + 10 * (f + later),
+               64);
+    }
+    return frame;
+}
+
+static void deinterlacing_shows_each_field_at_its_time(void **state)
+{
+    (void)state;
+    for (int order = 0; order < 2; order++) {
+        AVFrame *former = brightening(0, order);
+        AVFrame *now = brightening(2, order);
+        AVFrame *next = brightening(4, order);
+        AVFrame *to = quartered(64, 32);
+        for (int field = 0; field < 2; field++) {
+            deinterlace(to, former, now, next, field);
+            for (int y = 0; y < 32; y++)
+                for (int x = 0; x < 64; x++)
+                    assert_int_equal(to->data[0][y * to->linesize[0] + x],
+                                     40 + 10 * field);
+        }
+        /* where nothing is before it, from the field alone */
+        deinterlace(to, NULL, now, NULL, 0);
+        for (int y = 0; y < 32; y++)
+            assert_in_range(to->data[0][y * to->linesize[0]], 39, 40);
+        av_frame_free(&former);
+        av_frame_free(&now);
+        av_frame_free(&next);
+        av_frame_free(&to);
+    }
+}
+
+/* Whatever the size and depth, nothing outside the planes is touched. */
+static void deinterlacing_takes_any_size(void **state)
+{
+    static const int FORMATS[] = { AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV422P10,
+                                   AV_PIX_FMT_YUVA444P, AV_PIX_FMT_GBRP };
+
+    (void)state;
+    for (size_t f = 0; f < sizeof(FORMATS) / sizeof(FORMATS[0]); f++) {
+        assert_true(deinterlace_can(FORMATS[f]));
+        for (int height = 1; height < 20; height++) {
+            AVFrame *frame[2];
+            for (int i = 0; i < 2; i++) {
+                frame[i] = av_frame_alloc();
+                frame[i]->format = FORMATS[f];
+                frame[i]->width = 37;
+                frame[i]->height = height;
+                assert_true(av_frame_get_buffer(frame[i], 0) >= 0);
+                for (int p = 0; p < 4 && frame[i]->buf[p]; p++)
+                    memset(frame[i]->buf[p]->data, 0, frame[i]->buf[p]->size);
+            }
+            deinterlace(frame[0], frame[1], frame[1], NULL, 0);
+            deinterlace(frame[0], NULL, frame[1], frame[1], 1);
+            av_frame_free(&frame[0]);
+            av_frame_free(&frame[1]);
+        }
+    }
+    assert_false(deinterlace_can(AV_PIX_FMT_YUYV422));
+    assert_false(deinterlace_can(AV_PIX_FMT_YUV420P10BE));
 }
 
 int main(void)
@@ -423,6 +490,8 @@ int main(void)
         cmocka_unit_test(roll_off_is_even_and_ends_at_white),
         cmocka_unit_test(any_code_of_hdr_is_converted),
         cmocka_unit_test(deinterlacing_leaves_what_stands_still),
+        cmocka_unit_test(deinterlacing_shows_each_field_at_its_time),
+        cmocka_unit_test(deinterlacing_takes_any_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
