@@ -11,11 +11,6 @@
  * a plan of nothing. */
 #define EMPTY_MAX 256
 
-/* A cut of up to so many seconds keeps the pools that it hides: a decoder has
- * no time to begin anew behind it.  A longer one would keep them for nothing.
- */
-#define KEEP_SECONDS 2
-
 int64_t laid_end(const struct laid *laid)
 {
     if (!laid->has_first || !laid->has_frames)
@@ -196,6 +191,18 @@ int64_t timeline_reach(const struct timeline *timeline, const struct laid *laid,
                    seen - laid->first < passed
                ? FRAME_NEVER
                : seen;
+}
+
+int64_t timeline_hidden_since(const struct timeline *timeline, int64_t frame)
+{
+    int64_t first = frame;
+
+    for (int i = 0; i < timeline->cuts; i++) {
+        if (timeline->cut[i].first <= frame &&
+            timeline_cut_end(timeline, i) > frame)
+            first = timeline->cut[i].first;
+    }
+    return first;
 }
 
 struct laid *timeline_plan_at(struct timeline *timeline, int64_t frame)

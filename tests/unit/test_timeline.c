@@ -351,9 +351,26 @@ static void a_cut_of_unknown_length_hides_until_it_ends(void **state)
     arm(bench, 0, 250, 0);
     timeline_cut(timeline, &shown, 40, NULL);
     assert_int_equal(arm(bench, 20, 250, 0), 0);
+    /* It may be short: for a while the plan's pool is kept. */
     const struct inputs *inputs = list(bench, 20, NULL);
-    assert_int_equal(inputs->count, 2);
-    is_pool(inputs, 1, FOLDER "/pool-50", 40, 40);
+    assert_int_equal(inputs->count, 3);
+    is_pool(inputs, 1, FOLDER "/pool-1", 40, 0);
+    assert_int_equal(inputs->input[1].until, 40);
+    is_pool(inputs, 2, FOLDER "/pool-50", 40, 40);
+    assert_true(timeline_uses(timeline, 1, 80));
+    /* So is what begins a little later, but nothing may come behind the cut. */
+    timeline->cut[0].first = 60;
+    inputs = list(bench, 50, NULL);
+    assert_int_equal(inputs->count, 4);
+    is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
+    is_pool(inputs, 1, FOLDER "/pool-1", 60, 0);
+    is_pool(inputs, 2, FOLDER "/pool-2", 60, 100);
+    is_pool(inputs, 3, FOLDER "/pool-50", 60, 60);
+    timeline->cut[0].first = 40;
+    assert_false(timeline_uses(timeline, 1, 95));
+    inputs = list(bench, 95, NULL);
+    assert_int_equal(inputs->count, 1);
+    is_pool(inputs, 0, FOLDER "/pool-50", 40, 40);
     laid_over(timeline, &timeline->cut[0], 50, DECODER_ENDED, 80, "", 0);
     assert_int_equal(arm(bench, 90, 250, 0), 0);
     inputs = list(bench, 90, NULL);
