@@ -150,8 +150,6 @@ static void set_slate(struct input *input, const struct laid *laid,
                     : stretch->is_short ? REASON_SLATE_SHORT
                                         : REASON_SLATE_MISSING;
     strlcpy(input->why, stretch->why, sizeof(input->why));
-    strlcpy(input->segment, laid->segment.id, sizeof(input->segment));
-    strlcpy(input->asset, laid->segment.asset, sizeof(input->asset));
 }
 
 static struct input *add_input(struct inputs *inputs, const char *folder,
@@ -161,6 +159,8 @@ static struct input *add_input(struct inputs *inputs, const char *folder,
     struct input *input = &inputs->input[inputs->count++];
 
     memset(input, 0, sizeof(*input));
+    strlcpy(input->segment, laid->segment.id, sizeof(input->segment));
+    strlcpy(input->asset, laid->segment.asset, sizeof(input->asset));
     if (stretch->pool == 0) {
         set_slate(input, laid, stretch);
         return input;
