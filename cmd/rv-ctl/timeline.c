@@ -350,13 +350,13 @@ static void want_visible(struct wanting *wanting, struct laid *laid)
             min64(laid_end(laid), timeline_next_cut(timeline, frame));
         /* What began before the channel's first frame runs into it. */
         const int64_t from = frame == 0 ? INT64_MIN : frame - laid->first;
-        const int64_t until = to == FRAME_NEVER ? to : to - laid->first;
-        if (to > wanting->position && !has_stretch(laid, from, until) &&
-            !is_reached(timeline, laid, frame)) {
-            /* Too late for its first frame: come in a little later. */
-            const int64_t join = frame < wanting->position
-                                     ? wanting->position + timeline->second / 3
-                                     : frame;
+        /* Too late for its first frame: come in a little later. */
+        const bool is_late = frame < wanting->position;
+        const int64_t join =
+            is_late ? wanting->position + timeline->second / 3 : frame;
+        const int64_t until = min64(join + 1, to) - laid->first;
+        if (to > wanting->position && !is_reached(timeline, laid, frame) &&
+            !(is_late && has_stretch(laid, from, until))) {
             if (join < to)
                 want(wanting, laid, join - laid->first);
         }
