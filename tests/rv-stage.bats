@@ -346,6 +346,19 @@ metric() {
     assert_eq "$(metric buffer_underrun_total)" 1
 }
 
+@test "slate for what is late names the segment that it stands for" {
+    stage
+    gen 1 --frames 20
+    list 1 false "$(pool_in 1 0 0 plan '"segment":"s1","asset":"/a.mkv"')" | want
+    spawn reader "$TOOLS/rv-ringread" --ring "$RUN/1/ring" --paced --frames 40
+    status_within "$PID" 5
+    assert_eq "$(tail -n 1 "$BATS_TEST_TMPDIR/reader.out")" "20-39 slate: input late"
+    list 2 true | want
+    wait_until 'grep -q "input late" "$BATS_TEST_TMPDIR/asrun"' 5
+    run jq -c 'select(.reason != "plan") | [.segment, .asset, .first_frame]' "$BATS_TEST_TMPDIR/asrun"
+    assert_eq "$output" '["s1","/a.mkv",20]'
+}
+
 @test "a channel without input shows slate after one and a half seconds" {
     stage
     spawn reader "$TOOLS/rv-ringread" --ring "$RUN/1/ring" --frames 10 --paced

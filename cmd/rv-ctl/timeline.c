@@ -11,11 +11,6 @@
  * a plan of nothing. */
 #define EMPTY_MAX 256
 
-/* A cut of up to so many seconds keeps the pools that it hides: a decoder has
- * no time to begin anew behind it.  A longer one would keep them for nothing.
- */
-#define KEEP_SECONDS 2
-
 int64_t laid_end(const struct laid *laid)
 {
     if (!laid->has_first || !laid->has_frames)
@@ -198,6 +193,18 @@ int64_t timeline_reach(const struct timeline *timeline, const struct laid *laid,
                : seen;
 }
 
+int64_t timeline_hidden_since(const struct timeline *timeline, int64_t frame)
+{
+    int64_t first = frame;
+
+    for (int i = 0; i < timeline->cuts; i++) {
+        if (timeline->cut[i].first <= frame &&
+            timeline_cut_end(timeline, i) > frame)
+            first = timeline->cut[i].first;
+    }
+    return first;
+}
+
 struct laid *timeline_plan_at(struct timeline *timeline, int64_t frame)
 {
     for (int i = 0; i < timeline->count; i++) {
@@ -343,13 +350,13 @@ static void want_visible(struct wanting *wanting, struct laid *laid)
             min64(laid_end(laid), timeline_next_cut(timeline, frame));
         /* What began before the channel's first frame runs into it. */
         const int64_t from = frame == 0 ? INT64_MIN : frame - laid->first;
-        const int64_t until = to == FRAME_NEVER ? to : to - laid->first;
-        if (to > wanting->position && !has_stretch(laid, from, until) &&
-            !is_reached(timeline, laid, frame)) {
-            /* Too late for its first frame: come in a little later. */
-            const int64_t join = frame < wanting->position
-                                     ? wanting->position + timeline->second / 3
-                                     : frame;
+        /* Too late for its first frame: come in a little later. */
+        const bool is_late = frame < wanting->position;
+        const int64_t join =
+            is_late ? wanting->position + timeline->second / 3 : frame;
+        const int64_t until = min64(join + 1, to) - laid->first;
+        if (to > wanting->position && !is_reached(timeline, laid, frame) &&
+            !(is_late && has_stretch(laid, from, until))) {
             if (join < to)
                 want(wanting, laid, join - laid->first);
         }

@@ -61,12 +61,14 @@ static void describe_slate(struct stage *stage, const struct stage_ref *ref,
                             .state = ref->reason == REASON_SLATE_MISSING ? 3
                                      : ref->reason == REASON_SLATE_LATE  ? 1
                                                                          : 2 };
+    if (source != NULL && ref->reason != REASON_SLATE_GAP) {
+        strlcpy(run->segment, source->input->segment, sizeof(run->segment));
+        strlcpy(run->asset, source->input->asset, sizeof(run->asset));
+    }
     if (source != NULL && source->input->pool[0] == '\0' &&
         source->input->reason == (enum stage_reason)ref->reason) {
         run->state = source->input->state;
         why = source->input->why;
-        strlcpy(run->segment, source->input->segment, sizeof(run->segment));
-        strlcpy(run->asset, source->input->asset, sizeof(run->asset));
     } else if (source != NULL && source->held != NULL &&
                ref->reason == REASON_SLATE_MISSING) {
         if (source->held->pool.head == NULL)

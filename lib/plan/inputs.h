@@ -22,8 +22,9 @@
  *   until   optional: one past its last frame; what lies between an input's
  *           last frame and the next one's `at` is slate
  *   slate   instead of a pool: slate for this reason, with the channel's state
- *           meanwhile (2 or 3), and optionally segment and asset that it
- *           stands for
+ *           meanwhile (2 or 3)
+ *   segment, asset  optional: what it plays, or the slate stands for; as-run
+ *           lines of slate name it
  *   end     nothing follows the last input: the ring ends there
  *
  * The last serial wins.  What is staged and unchanged stays staged; the stage
@@ -55,8 +56,8 @@ struct input {
     enum stage_reason reason;
     int32_t state;     /* slate: channel state meanwhile, 2 or 3 */
     char why[256];     /* slate: its text, for status */
-    char segment[128]; /* slate: the segment that it stands for, or "" */
-    char asset[1024];  /* slate: the asset that it stands for, or "" */
+    char segment[128]; /* the segment that it plays or stands for, or "" */
+    char asset[1024];  /* the asset, or "" */
 };
 
 struct inputs {

@@ -107,7 +107,7 @@ def one_switch(control, dice, clips, cuts, figures):
     length = asset[1] - first if count <= 0 else min(count, asset[1] - first)
     cuts.append({"pts": cut.live_start_pts, "ms": cut.switch_completion_time_ms,
                  "clip": asset[0], "first": first, "frames": length,
-                 "called": None if is_timed or is_armed else begin * 1000})
+                 "asked": [count, at], "called": None if is_timed or is_armed else begin * 1000})
 
 
 def check_switches(pictures, arrivals, round_, cuts, figures):
@@ -127,7 +127,7 @@ def check_switches(pictures, arrivals, round_, cuts, figures):
         if live and pts < live["pts"] + live["frames"] * STEP:
             wanted = (live["clip"], live["first"] + (pts - live["pts"]) // STEP)
         if mark is None:
-            figures["slate"].append((pts - (live["pts"] if live else begin)) // STEP)
+            figures["slate"].append({"pts": pts, "wanted": wanted, "cut": live})
             continue
         assert mark == wanted, (
             f"picture {place}, PTS {pts}: saw {mark}, wanted {wanted}, in {live};"

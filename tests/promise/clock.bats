@@ -108,7 +108,9 @@ check_stream() {
     clock --rate 20.5 | jq -e '.rate_millionths == 20500000'
     # a new server goes on with it
     kill -KILL "$SERVE"
-    status_within "$SERVE" 5 || true
+    status=0
+    status_within "$SERVE" 5 || status=$?
+    assert_eq "$status" 137
     rm -f "$BATS_TEST_TMPDIR/serve.out"
     start_serve
     clock_is '.source == "virtual" and .rate_millionths == 20500000'

@@ -320,6 +320,27 @@ static void behind_a_short_cut_the_same_decoder_goes_on(void **state)
     bench_free(bench);
 }
 
+/* What was armed for behind the first is too late behind the second. */
+static void a_cut_that_ends_before_the_one_it_replaces(void **state)
+{
+    struct bench *bench = bench_new(LONG, 0);
+    struct timeline *timeline = &bench->timeline;
+    struct laid shown = preview(50, 100);
+
+    (void)state;
+    arm(bench, 0, 600, 0);
+    timeline_cut(timeline, &shown, 40, NULL);
+    assert_int_equal(arm(bench, 20, 600, 0), 1); /* at 140 */
+    shown = preview(51, 30);
+    timeline_cut(timeline, &shown, 95, NULL);
+    assert_int_equal(arm(bench, 94, 600, 0), 1);
+    const struct inputs *inputs = list(bench, 94, NULL);
+    is_pool(inputs, 1, FOLDER "/pool-51", 95, 95);
+    is_pool(inputs, 2, FOLDER "/pool-4", 125, 0);
+    assert_int_equal(inputs->input[2].until, 500);
+    bench_free(bench);
+}
+
 /* Asked for more frames than there are: the plan goes on where it ends. */
 static void a_preview_that_ends_early_is_shorter(void **state)
 {
@@ -351,9 +372,26 @@ static void a_cut_of_unknown_length_hides_until_it_ends(void **state)
     arm(bench, 0, 250, 0);
     timeline_cut(timeline, &shown, 40, NULL);
     assert_int_equal(arm(bench, 20, 250, 0), 0);
+    /* It may be short: for a while the plan's pool is kept. */
     const struct inputs *inputs = list(bench, 20, NULL);
-    assert_int_equal(inputs->count, 2);
-    is_pool(inputs, 1, FOLDER "/pool-50", 40, 40);
+    assert_int_equal(inputs->count, 3);
+    is_pool(inputs, 1, FOLDER "/pool-1", 40, 0);
+    assert_int_equal(inputs->input[1].until, 40);
+    is_pool(inputs, 2, FOLDER "/pool-50", 40, 40);
+    assert_true(timeline_uses(timeline, 1, 80));
+    /* So is what begins a little later, but nothing may come behind the cut. */
+    timeline->cut[0].first = 60;
+    inputs = list(bench, 50, NULL);
+    assert_int_equal(inputs->count, 4);
+    is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
+    is_pool(inputs, 1, FOLDER "/pool-1", 60, 0);
+    is_pool(inputs, 2, FOLDER "/pool-2", 60, 100);
+    is_pool(inputs, 3, FOLDER "/pool-50", 60, 60);
+    timeline->cut[0].first = 40;
+    assert_false(timeline_uses(timeline, 1, 95));
+    inputs = list(bench, 95, NULL);
+    assert_int_equal(inputs->count, 1);
+    is_pool(inputs, 0, FOLDER "/pool-50", 40, 40);
     laid_over(timeline, &timeline->cut[0], 50, DECODER_ENDED, 80, "", 0);
     assert_int_equal(arm(bench, 90, 250, 0), 0);
     inputs = list(bench, 90, NULL);
@@ -444,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_missing_asset_without_duration_takes_a_second),
         cmocka_unit_test(behind_a_long_cut_the_plan_is_decoded_anew),
         cmocka_unit_test(behind_a_short_cut_the_same_decoder_goes_on),
+        cmocka_unit_test(a_cut_that_ends_before_the_one_it_replaces),
         cmocka_unit_test(a_preview_that_ends_early_is_shorter),
         cmocka_unit_test(a_cut_of_unknown_length_hides_until_it_ends),
         cmocka_unit_test(cuts_of_unknown_length_that_are_past_are_dropped),
