@@ -53,10 +53,10 @@ class Control:
         return self.call(CONTROL + "LoadPreview", pb.LoadPreviewRequest(
             channel_id=channel, asset_path=asset, **more), pb.LoadPreviewResponse)
 
-    def switch(self, channel, at=0):
+    def switch(self, channel, at=0, ahead_ms=0):
         return self.call(CONTROL + "SwitchToLive", pb.SwitchToLiveRequest(
             channel_id=channel, target_boundary_time_ms=at,
-            issued_at_time_ms=int(time.time() * 1000)), pb.SwitchToLiveResponse)
+            issued_at_time_ms=int(time.time() * 1000) + ahead_ms), pb.SwitchToLiveResponse)
 
     def version(self, metadata=()):
         return self.call(CONTROL + "GetVersion", pb.ApiVersionRequest(),

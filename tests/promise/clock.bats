@@ -95,6 +95,20 @@ check_stream() {
     check_stream "$BATS_TEST_TMPDIR/out.ts"
 }
 
+@test "the caller's own clock shows as an offset and is not followed" {
+    start_serve
+    ctl start 1 "$plan"
+    ctl load 1 "$B"
+    wait_until '[ "$(metric retrovue_playout_channel_state)" = 2 ]' 10
+    echo 5000000 >"$BATS_TEST_TMPDIR/callers" # 5 s ahead of everybody
+    RETROVUE_TEST_CLOCK_OFFSET=$BATS_TEST_TMPDIR/callers ctl switch 1
+    wait_until 'metric retrovue_playout_runtime_clock_offset_seconds |
+        awk "{ exit !(\$1 > -5.1 && \$1 < -4.5) }"' 5
+    assert_eq "$(plain_metric retrovue_playout_clock_jumps_total)" 0
+    ctl stop 1
+    stop_serve
+}
+
 @test "a virtual clock is set with rv-ctl clock" {
     start_serve --clock virtual:2026-11-23T14:00:00Z
     clock_is '.source == "virtual" and .rate_millionths == 1000000 and
