@@ -228,6 +228,7 @@ int64_t air_update(struct channel *channel, int64_t now_us)
     if (channel->is_stopping)
         return next_us;
     look_at_now(channel);
+    plans_watch_epoch(channel);
     if (ring_is_open(channel) &&
         channel->ring.max_depth > 3 * channel->timeline->second)
         channel->timeline->reach =

@@ -125,6 +125,7 @@ struct channel {
     int64_t forced_epoch_us; /* 0: the stage sets it */
     bool is_epoch_open;      /* it will be set; no stage until then */
     int64_t begin_us;        /* monotonic */
+    uint32_t epoch_serial;   /* that the timeline is laid by, 0: none yet */
     struct clock clock;
     struct stats stats;
     struct stats_proc self;
@@ -236,6 +237,7 @@ bool preview_update(struct channel *channel, int64_t now_us);
 int plans_first(struct channel *channel, struct err *err);
 void plans_free(struct channel *channel);
 void plans_settle_epoch(struct channel *channel, int64_t now_us);
+void plans_watch_epoch(struct channel *channel);
 void plans_start(struct channel *channel, struct conn *conn, json_t *request);
 void plans_update(struct channel *channel, struct conn *conn, json_t *request);
 bool plans_waiting(struct channel *channel, int64_t now_us);

@@ -369,6 +369,26 @@ static void lay_kept(struct channel *channel, int64_t position)
         next->is_over = true;
 }
 
+/* A plan with times, where the clock now is in it: from a moment on, until
+ * which what is on air goes on. */
+static int64_t join_in_progress(struct channel *channel,
+                                const struct plan *plan, int64_t position)
+{
+    struct timeline *next = channel->new_timeline;
+    const int64_t join = position + channel->timeline->second;
+    const uint32_t ids = new_ids(channel);
+
+    timeline_start(next, plan, &channel->house,
+                   frame_of_utc(channel, plan->start_us));
+    next->next_id = ids;
+    (void)plan_walk_seek(&next->walk, join - next->base, NULL);
+    if (is_cut_over(channel, position))
+        keep_cuts(channel);
+    else
+        show_until(channel, position, join);
+    return join;
+}
+
 /* How the new plan comes in; see the top of the file. */
 static void lay_new(struct channel *channel, int64_t now_us)
 {
@@ -385,15 +405,7 @@ static void lay_new(struct channel *channel, int64_t now_us)
     channel->is_new_kept = false;
     next->next_id = ids;
     if (plan->has_start && has_epoch(channel)) {
-        const int64_t join = position + next->second;
-        timeline_start(next, plan, &channel->house,
-                       frame_of_utc(channel, plan->start_us));
-        next->next_id = ids;
-        (void)plan_walk_seek(&next->walk, join - next->base, NULL);
-        if (is_cut_over(channel, position))
-            keep_cuts(channel);
-        else
-            show_until(channel, position, join);
+        const int64_t join = join_in_progress(channel, plan, position);
         take_over(channel, join, "the new plan is joined in progress");
         return;
     }
@@ -580,4 +592,36 @@ void plans_cut_known(struct channel *channel, int64_t frame)
     /* Cuts that are not past yet lie over the new plan as over the old. */
     keep_cuts(channel);
     take_over(channel, frame, "the new plan is on air");
+}
+
+/*
+ * After a jump of the clock, or a long hole, the frames have another UTC, so a
+ * plan with times has another segment for them.
+ */
+void plans_watch_epoch(struct channel *channel)
+{
+    const uint32_t serial =
+        ring_is_open(channel) ? stage_ring_epoch(&channel->ring).serial : 0;
+    const bool is_first = channel->epoch_serial == 0;
+
+    if (serial == 0 || serial == channel->epoch_serial)
+        return;
+    if (!is_first && channel->plan->has_start) {
+        if (channel->new_plan != NULL || channel->now_kind != NOW_NONE)
+            return; /* one after the other */
+        channel->new_timeline = new_timeline();
+        if (channel->new_timeline == NULL)
+            return;
+        const int64_t join =
+            join_in_progress(channel, channel->plan, air_position(channel));
+        free(channel->timeline);
+        channel->timeline = channel->new_timeline;
+        channel->new_timeline = NULL;
+        log_info(NULL,
+                 "the clock has another time: the plan is joined in progress "
+                 "from frame %" PRId64,
+                 join);
+    }
+    channel->epoch_serial = serial;
+    channel->is_dirty = true;
 }

@@ -434,6 +434,20 @@ static int parse_target(const json_t *request, int64_t *target, struct err *err)
     return 0;
 }
 
+/* The runtime's own clock, as far as it tells: shown, never followed. */
+static int compare_clocks(struct channel *channel, const json_t *request,
+                          struct err *err)
+{
+    int64_t issued;
+
+    if (get_int(request, "issued_ms", &issued, err) < 0)
+        return -1;
+    if (issued > 0 && issued < INT64_C(253402300800000))
+        stats_set(&channel->stats, STATS_RUNTIME_OFFSET_US,
+                  clock_utc_us(&channel->clock) - issued * 1000);
+    return 0;
+}
+
 /* A cut that still waits for its time may be given another one. */
 static void retarget(struct channel *channel, int64_t target_ms)
 {
@@ -453,7 +467,8 @@ void preview_switch(struct channel *channel, struct conn *conn, json_t *request)
     struct err err = ERR_EMPTY;
     int64_t target;
 
-    if (parse_target(request, &target, &err) < 0) {
+    if (parse_target(request, &target, &err) < 0 ||
+        compare_clocks(channel, request, &err) < 0) {
         orders_refuse(channel, conn, request, &err);
         return;
     }

@@ -357,6 +357,7 @@ void state_write(struct channel *channel)
     json_object_set_new(object, "house", json_string(house));
     put(object, "port", channel->opts.port);
     put(object, "serial", channel->serial);
+    put(object, "epoch_serial", channel->epoch_serial);
     put(object, "lead_ms", channel->opts.lead_ms);
     put(object, "min_depth", channel->opts.min_depth);
     put(object, "max_depth", channel->opts.max_depth);
@@ -398,6 +399,7 @@ static int restore(struct channel *channel, const json_t *object,
     channel->opts.min_depth = (int)get(object, "min_depth");
     channel->opts.max_depth = (int)get(object, "max_depth");
     channel->serial = (uint32_t)get(object, "serial");
+    channel->epoch_serial = (uint32_t)get(object, "epoch_serial");
     if (text_of(object, "asrun")[0] == '/')
         strlcpy(channel->asrun, text_of(object, "asrun"),
                 sizeof(channel->asrun));
