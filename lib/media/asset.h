@@ -99,6 +99,7 @@ struct asset {
     AVFrame *former; /* what was before `now` where that is interlaced */
     int64_t pictures;
     bool has_next, is_video_end, is_draining;
+    bool has_shown; /* a picture since the last seek */
     int drain_errors;
     bool skips_damaged;   /* after a seek: wait for a whole picture */
     int64_t hurry_until;  /* packets before need only their references */

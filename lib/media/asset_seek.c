@@ -157,8 +157,8 @@ static int aim(struct asset *asset, const struct moment *moment,
     return 1;
 }
 
-int asset_seek(struct asset *asset, const struct moment *moment,
-               struct err *err)
+static int seek(struct asset *asset, const struct moment *moment,
+                struct err *err)
 {
     const AVRational sample = { 1, asset->house.sample_rate };
     const int64_t position = moment_ticks(moment, sample, 0);
@@ -180,6 +180,15 @@ int asset_seek(struct asset *asset, const struct moment *moment,
             return 0;
     }
     return rewind_asset(asset, position, err);
+}
+
+int asset_seek(struct asset *asset, const struct moment *moment,
+               struct err *err)
+{
+    asset->has_shown = false;
+    const int rc = seek(asset, moment, err);
+    asset->has_shown = false;
+    return rc;
 }
 
 int64_t asset_measure(struct asset *asset, struct rational in, struct err *err)
