@@ -94,14 +94,17 @@ static int64_t fade_at(const struct play *play, int64_t r)
     return in * out / UNITY;
 }
 
-static void scale_sound(const struct play *play, int64_t r, int samples,
-                        int16_t *sound)
+/* The segment's gain is the limiter's; a fade only makes it quieter. */
+static double gain_of(const struct play *play)
 {
-    const double db = play->segment->gain_db;
-    const int64_t level =
-        db == 0 ? UNITY : (int64_t)lround(pow(10.0, db / 20.0) * UNITY);
-    const int64_t from = fade_at(play, r) * level / UNITY;
-    const int64_t to = fade_at(play, r + 1) * level / UNITY;
+    return pow(10.0, play->segment->gain_db / 20.0);
+}
+
+static void fade_sound(const struct play *play, int64_t r, int samples,
+                       int16_t *sound)
+{
+    const int64_t from = fade_at(play, r);
+    const int64_t to = fade_at(play, r + 1);
 
     if (from != UNITY || to != UNITY)
         sound_scale(sound, samples, play->house.channels, from, to);
@@ -234,8 +237,9 @@ static void read_sound(struct play *play, int64_t r, enum source source,
         const int64_t position =
             play->in_samples + house_samples_before(house, frame->index) -
             house_samples_before(house, play->first + play->loop_start);
-        real = asset_sound(play->asset, position, frame->samples, sound);
-        scale_sound(play, r, frame->samples, sound);
+        real = asset_sound(play->asset, position, frame->samples, gain_of(play),
+                           sound);
+        fade_sound(play, r, frame->samples, sound);
     }
     if (real == 0)
         frame->flags |= FRAME_SILENT;

@@ -29,6 +29,7 @@
 #include "err/err.h"
 #include "frame/house.h"
 #include "media/buffers.h"
+#include "media/limiter.h"
 #include "media/moment.h"
 #include "media/sound.h"
 #include "plan/segment.h"
@@ -98,6 +99,7 @@ struct asset {
     AVFrame *former; /* what was before `now` where that is interlaced */
     int64_t pictures;
     bool has_next, is_video_end, is_draining;
+    bool has_shown; /* a picture since the last seek */
     int drain_errors;
     bool skips_damaged;   /* after a seek: wait for a whole picture */
     int64_t hurry_until;  /* packets before need only their references */
@@ -111,6 +113,12 @@ struct asset {
     int peak_nits;     /* that the first picture tells; 0: none */
 
     struct sound sound;
+    struct limiter limiter;
+    float *sound_in;       /* what goes into it at once */
+    int64_t sound_next;    /* position that it gives next, if it goes on */
+    int16_t sound_last[8]; /* what it gave before that */
+    double sound_gain;     /* that it has */
+    bool is_sound_running; /* it can go on */
     bool is_audio_end;
 };
 
@@ -146,9 +154,12 @@ int64_t asset_frames(const struct asset *asset, struct rational in);
 int64_t asset_measure(struct asset *asset, struct rational in, struct err *err);
 
 /*
- * `count` samples from `position` (house samples since time 0) into `out`,
- * silence where there are none; gives how many were real.
+ * `count` samples from `position` (house samples since
+ * time 0) into `out`, silence where there are none, by a gain and through the
+ * limiter; gives how many were real.  They depend on nothing but the position
+ * and the gain.
  */
-int asset_sound(struct asset *asset, int64_t position, int count, int16_t *out);
+int asset_sound(struct asset *asset, int64_t position, int count, double gain,
+                int16_t *out);
 
 #endif

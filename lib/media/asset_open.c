@@ -351,6 +351,14 @@ static int allocate(struct asset *asset)
     asset->next.frame = av_frame_alloc();
     asset->former = av_frame_alloc();
     asset->now.number = asset->next.number = -1;
+    asset->sound_in =
+        calloc((size_t)SOUND_CHUNK * (size_t)asset->house.channels,
+               sizeof(*asset->sound_in));
+    if (limiter_init(&asset->limiter, asset->house.sample_rate,
+                     asset->house.channels) < 0 ||
+        asset->sound_in == NULL)
+        return -1;
+    sound_reset(&asset->sound, asset_sound_from(asset, 0));
     if (!asset->packet || !asset->audio_frame || !asset->now.frame ||
         !asset->next.frame || !asset->former)
         return -1;
@@ -405,6 +413,8 @@ void asset_free(struct asset *asset)
     avcodec_free_context(&asset->video_decoder);
     avcodec_free_context(&asset->audio_decoder);
     sound_clear(&asset->sound);
+    limiter_clear(&asset->limiter);
+    free(asset->sound_in);
     close_container(asset);
     free(asset);
 }

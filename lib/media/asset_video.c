@@ -285,6 +285,7 @@ enum asset_result asset_show(struct asset *asset, const struct moment *moment)
                                     house_max_samples(&asset->house));
         return is_over(asset, moment);
     }
+    /* What lies before the first moment asked for is nobody's caption. */
     bool was_shown = true;
     for (;;) {
         if (!asset->has_next && !asset->is_video_end &&
@@ -294,9 +295,10 @@ enum asset_result asset_show(struct asset *asset, const struct moment *moment)
         if (!asset->has_next || (asset->now.number >= 0 &&
                                  !asset_is_due(asset, asset->next.due, moment)))
             break;
-        advance(asset, was_shown);
+        advance(asset, was_shown || !asset->has_shown);
         was_shown = false;
     }
+    asset->has_shown = true;
     asset->now.field = field_on_screen(asset, moment);
     return is_over(asset, moment);
 }

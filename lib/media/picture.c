@@ -6,7 +6,8 @@
  *           -> planes inside black bars
  *
  * swscale writes straight into the target (a pool slot) unless the picture is
- * turned as well; matrix and alpha work there in place.
+ * turned as well or has bars at its sides; matrix and alpha work there in
+ * place.
  */
 #include "media/picture.h"
 
@@ -160,7 +161,7 @@ static void forget(struct scaler *scaler)
     sws_freeContext(scaler->sws);
     scaler->sws = NULL;
     av_frame_free(&scaler->field);
-    av_frame_free(&scaler->turned);
+    av_frame_free(&scaler->flat);
     av_frame_free(&scaler->alpha);
     av_frame_free(&scaler->deep);
     tone_free(scaler->tone);
@@ -311,17 +312,19 @@ static int make_memory(struct scaler *scaler, int width, int height)
     const struct picture_format *format = &scaler->format;
     const bool is_weave =
         format->is_interlaced && deinterlace_can(format->pixel_format);
+    /* swscale writes whole vectors, so beyond the right edge. */
+    const bool has_flat = format->turn || scaler->width < scaler->house.width;
 
     if (is_weave)
         scaler->field =
             picture_memory(format->width, format->height, format->pixel_format);
-    if (format->turn)
-        scaler->turned = picture_memory(width, height, AV_PIX_FMT_YUV420P);
+    if (has_flat)
+        scaler->flat = picture_memory(width, height, AV_PIX_FMT_YUV420P);
     if (format->has_alpha)
         scaler->alpha = picture_memory(width, height, AV_PIX_FMT_GRAY8);
     if (format->tone)
         scaler->deep = picture_memory(width, height, scaled_format(format));
-    return (is_weave && !scaler->field) || (format->turn && !scaler->turned) ||
+    return (is_weave && !scaler->field) || (has_flat && !scaler->flat) ||
                    (format->has_alpha && !scaler->alpha) ||
                    (format->tone && !scaler->deep)
                ? -1
@@ -390,6 +393,10 @@ static void turn_plane(uint8_t *to, int to_stride, const uint8_t *from,
                        int from_stride, int width, int height, uint32_t turn)
 {
     /* width and height are the target's. */
+    if (turn == TURN_NONE) {
+        av_image_copy_plane(to, to_stride, from, from_stride, width, height);
+        return;
+    }
     for (int y = 0; y < height; y++) {
         const int v = turn & TURN_MIRROR_Y ? height - 1 - y : y;
         uint8_t *row = to + y * to_stride;
@@ -483,18 +490,17 @@ int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
     }
     bars(scaler, to);
     const struct planes in = inner(scaler, to);
-    const AVFrame *turned = scaler->turned;
-    if (turned == NULL)
+    const AVFrame *flat = scaler->flat;
+    if (flat == NULL)
         return scale(scaler, frame, &in, scaler->width, scaler->height, err);
-    const struct planes flat = {
-        .data = { turned->data[0], turned->data[1], turned->data[2] },
-        .stride = { turned->linesize[0], turned->linesize[1],
-                    turned->linesize[2] },
+    const struct planes out = {
+        .data = { flat->data[0], flat->data[1], flat->data[2] },
+        .stride = { flat->linesize[0], flat->linesize[1], flat->linesize[2] },
     };
-    if (scale(scaler, frame, &flat, turned->width, turned->height, err) < 0)
+    if (scale(scaler, frame, &out, flat->width, flat->height, err) < 0)
         return -1;
     for (int p = 0; p < 3; p++)
-        turn_plane(in.data[p], in.stride[p], flat.data[p], flat.stride[p],
+        turn_plane(in.data[p], in.stride[p], out.data[p], out.stride[p],
                    scaler->width >> (p > 0), scaler->height >> (p > 0), turn);
     return 0;
 }

@@ -73,11 +73,11 @@ struct scaler {
     struct matrix matrix;
     /* Set by the owner before scaler_draw() of an interlaced picture. */
     const AVFrame *former, *next;
-    int which;       /* field: 0 the first in time, 1 the second */
-    AVFrame *field;  /* deinterlaced, at source size */
-    AVFrame *turned; /* scaled, not yet turned */
-    AVFrame *alpha;  /* scaled, 8 bits (with `deep`: made from its 10) */
-    AVFrame *deep;   /* scaled, in 10 bits for `tone` */
+    int which;      /* field: 0 the first in time, 1 the second */
+    AVFrame *field; /* deinterlaced, at source size */
+    AVFrame *flat;  /* scaled, not yet turned nor put between bars */
+    AVFrame *alpha; /* scaled, 8 bits (with `deep`: made from its 10) */
+    AVFrame *deep;  /* scaled, in 10 bits for `tone` */
 };
 
 /* clang-format off */

@@ -1,4 +1,5 @@
 /* The arithmetic and the small parts of lib/media. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 #include <cmocka.h>
 
 #include "media/language.h"
+#include "media/limiter.h"
 #include "media/moment.h"
 #include "media/picture.h"
 #include "media/sound.h"
@@ -136,6 +138,21 @@ static void push(struct sound *sound, int64_t position, int count, int first)
     av_frame_free(&frame);
 }
 
+/* What sound_read() gives, as 16 bits, forgetting all before the last one. */
+static int read_16(struct sound *sound, int64_t position, int count,
+                   int16_t *out)
+{
+    static float in[4096];
+    const int real = sound_real(sound, position, count);
+
+    assert_true(count <= 4096);
+    sound_read(sound, position, count, in);
+    for (int i = 0; i < count; i++)
+        out[i] = (int16_t)lrintf(in[i] * 32768);
+    sound_forget(sound, position + count - 1);
+    return real;
+}
+
 static void sound_lies_where_its_timestamp_says(void **state)
 {
     struct sound sound;
@@ -145,13 +162,13 @@ static void sound_lies_where_its_timestamp_says(void **state)
     sound_init(&sound, &HOUSE);
     push(&sound, 100, 50, 1000);
     push(&sound, 150, 50, 1050);
-    assert_int_equal(sound_read(&sound, 96, 8, out), 4);
+    assert_int_equal(read_16(&sound, 96, 8, out), 4);
     const int16_t begin[8] = { 0, 0, 0, 0, 1000, 1001, 1002, 1003 };
     assert_memory_equal(out, begin, sizeof(out));
     /* the last one of a read is read again */
-    assert_int_equal(sound_read(&sound, 103, 8, out), 8);
+    assert_int_equal(read_16(&sound, 103, 8, out), 8);
     assert_int_equal(out[0], 1003);
-    assert_int_equal(sound_read(&sound, 196, 8, out), 4);
+    assert_int_equal(read_16(&sound, 196, 8, out), 4);
     assert_int_equal(out[3], 1099);
     assert_int_equal(out[4], 0);
     sound_clear(&sound);
@@ -168,7 +185,7 @@ static void small_steps_are_left_alone_large_ones_are_not(void **state)
     push(&sound, 1010, 1000, 1000); /* 0.2 ms late: follows at once */
     push(&sound, 3000, 500, 5000);  /* 21 ms late: a gap */
     push(&sound, 2500, 1500, 6000); /* 21 ms early: its beginning is cut */
-    assert_int_equal(sound_read(&sound, 0, 4000, out), 4000);
+    assert_int_equal(read_16(&sound, 0, 4000, out), 4000);
     assert_int_equal(out[1000], 1000);
     assert_int_equal(out[1999], 1999);
     assert_int_equal(out[2000], 0);
@@ -191,13 +208,13 @@ static void sound_before_what_is_wanted_is_not_kept(void **state)
     for (int i = 0; i < 10; i++)
         push(&sound, 1000 * i, 1000, 1000 * i);
     assert_true(sound.start >= 5000);
-    assert_int_equal(sound_read(&sound, 5000, 10, out), 10);
+    assert_int_equal(read_16(&sound, 5000, 10, out), 10);
     assert_int_equal(out[0], 5000);
     sound_clear(&sound);
     sound_clear(&sound);
 }
 
-static void gain_clips_and_ramps(void **state)
+static void fades_clip_and_ramp(void **state)
 {
     int16_t loud[2] = { 30000, -30000 };
     int16_t ramp[4] = { 1000, 1000, 1000, 1000 };
@@ -209,6 +226,80 @@ static void gain_clips_and_ramps(void **state)
     sound_scale(ramp, 4, 1, 0, 1 << 16);
     const int16_t want[4] = { 0, 250, 500, 750 };
     assert_memory_equal(ramp, want, sizeof(ramp));
+}
+
+/* --- limiter -------------------------------------------------------------- */
+
+enum { LIMITED = 60000 };
+
+/* Noise with loud stretches, 1.0 is full scale. */
+static void make_noise(float *noise, float level)
+{
+    uint32_t random = 7;
+
+    for (int i = 0; i < LIMITED; i++) {
+        random = random * 1664525 + 1013904223;
+        const float value = (float)((int)(random >> 16) - 32768) / 32768;
+        noise[i] = value * (i / 5000 % 3 == 1 ? level : 0.2F);
+    }
+}
+
+static void below_the_ceiling_sound_is_untouched(void **state)
+{
+    struct limiter limiter;
+    float in[4000];
+    int16_t out[4000];
+
+    (void)state;
+    assert_int_equal(limiter_init(&limiter, 48000, 1), 0);
+    for (int i = 0; i < 4000; i++)
+        in[i] = (float)((i * 37) % 26000 - 13000) / 32768;
+    limiter_run(&limiter, in, 4000, out);
+    const int ahead = limiter_ahead(&limiter);
+    assert_in_range(ahead, 200, 300);
+    for (int i = ahead; i < 4000; i++)
+        assert_int_equal(out[i], lrintf(in[i - ahead] * 32768));
+    limiter_clear(&limiter);
+    limiter_clear(&limiter);
+}
+
+static void what_is_limited_is_below_the_ceiling(void **state)
+{
+    static float in[LIMITED];
+    static int16_t out[LIMITED];
+    struct limiter limiter;
+
+    (void)state;
+    make_noise(in, 3);
+    assert_int_equal(limiter_init(&limiter, 48000, 1), 0);
+    limiter_run(&limiter, in, LIMITED, out);
+    for (int i = 0; i < LIMITED; i++)
+        assert_in_range(out[i] + 32768, 32768 - 29205, 32768 + 29205);
+    limiter_clear(&limiter);
+}
+
+static void the_limiter_forgets_all_but_its_history(void **state)
+{
+    static float in[LIMITED];
+    static int16_t whole[LIMITED], part[LIMITED];
+    struct limiter limiter;
+
+    (void)state;
+    make_noise(in, 5);
+    in[30000] = NAN;
+    assert_int_equal(limiter_init(&limiter, 48000, 1), 0);
+    limiter_run(&limiter, in, LIMITED, whole);
+    for (int from = 0; from < 40000; from += 7777) {
+        const int first = from + limiter_history(&limiter);
+        const int ahead = limiter_ahead(&limiter);
+        limiter_reset(&limiter, 1);
+        for (int i = from; i < LIMITED; i += 500) /* in pieces */
+            limiter_run(&limiter, in + i, LIMITED - i < 500 ? LIMITED - i : 500,
+                        part + i);
+        assert_memory_equal(part + first + ahead, whole + first + ahead,
+                            (size_t)(LIMITED - first - ahead) * sizeof(*part));
+    }
+    limiter_clear(&limiter);
 }
 
 /* --- pictures ------------------------------------------------------------- */
@@ -483,7 +574,10 @@ int main(void)
         cmocka_unit_test(sound_lies_where_its_timestamp_says),
         cmocka_unit_test(small_steps_are_left_alone_large_ones_are_not),
         cmocka_unit_test(sound_before_what_is_wanted_is_not_kept),
-        cmocka_unit_test(gain_clips_and_ramps),
+        cmocka_unit_test(fades_clip_and_ramp),
+        cmocka_unit_test(below_the_ceiling_sound_is_untouched),
+        cmocka_unit_test(what_is_limited_is_below_the_ceiling),
+        cmocka_unit_test(the_limiter_forgets_all_but_its_history),
         cmocka_unit_test(display_matrices_become_turns),
         cmocka_unit_test(pictures_keep_their_shape_and_are_turned),
         cmocka_unit_test(only_a_house_picture_is_taken_as_it_is),
