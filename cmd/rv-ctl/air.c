@@ -11,7 +11,7 @@
 
 #include "log/log.h"
 
-#define AHEAD_SECONDS    10
+#define AHEAD_US         INT64_C(10000000)
 #define WANTS_MAX        16
 #define DECODERS_AT_ONCE 24
 
@@ -32,7 +32,9 @@ static int64_t air_floor(const struct channel *channel)
 
 static int64_t horizon(const struct channel *channel)
 {
-    return air_tail(channel) + AHEAD_SECONDS * channel->timeline->second;
+    return air_tail(channel) +
+           house_frame_at_us(&channel->house,
+                             clock_in_us(&channel->clock, AHEAD_US));
 }
 
 static int running_decoders(const struct channel *channel)

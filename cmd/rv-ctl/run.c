@@ -258,7 +258,9 @@ static bool is_alive(struct channel *channel)
     const int64_t due_us = stage_ring_deadline_us(
         &channel->ring, &epoch, stage_ring_cursor(&channel->ring));
     if (stage.is_alive || render.is_alive ||
-        (epoch.serial != 0 && due_us > clock_utc_us(&channel->clock) - HOLE_US))
+        (epoch.serial != 0 &&
+         due_us > clock_utc_us(&channel->clock) -
+                      clock_in_us(&channel->clock, HOLE_US)))
         return true;
     stage_ring_close(&channel->ring);
     return false;

@@ -145,7 +145,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         opts->is_paced = false;
         return 0;
     case OPT_LEAD:
-        opts->lead_ms = cli_number(state, "--lead-ms", arg, 0, 10000);
+        opts->lead_ms = cli_number(state, "--lead-ms", arg, 0, 60000);
         return 0;
     case OPT_WAIT:
         opts->wait_s = cli_number(state, "--wait-s", arg, 0, 3600);

@@ -209,7 +209,8 @@ static bool wait_new_epoch(struct render *render)
     const int64_t now = clock_monotonic_us();
     const int64_t late =
         clock_utc_us(&render->clock) - deadline_us(render, render->next);
-    const int64_t limit = render->media != NULL ? HOLE_US : EPOCH_HOLE_US;
+    const int64_t limit = clock_in_us(
+        &render->clock, render->media != NULL ? HOLE_US : EPOCH_HOLE_US);
 
     if (late <= limit || render->discarded > 0) {
         render->late_since_us = 0;
@@ -338,7 +339,8 @@ static bool is_too_late(const struct render *render)
     /* In a hole go on until the encoders have their whole time again, but for
      * what oversleeping takes. */
     const int64_t enough = render->intake_us - house_us(&render->house, 2);
-    return render->discarded > 0 ? late > -enough : late > HOLE_US;
+    return render->discarded > 0 ? late > -enough
+                                 : late > clock_in_us(&render->clock, HOLE_US);
 }
 
 int render_step(struct render *render, struct err *err)

@@ -133,7 +133,7 @@ static int64_t late_at(struct stage *stage, const struct stage_epoch *epoch,
      * just begun may be as late as it is. */
     if (since >= 0 && START_INTAKE_US + since / 2 < intake)
         intake = START_INTAKE_US + since / 2;
-    return deadline - intake - MARGIN_US;
+    return deadline - intake - clock_in_us(&stage->clock, MARGIN_US);
 }
 
 static bool is_late(struct stage *stage, int64_t n)
@@ -215,9 +215,10 @@ void fill_epoch(struct stage *stage)
     const int64_t n = stage_ring_cursor(&stage->ring);
     const int64_t now = clock_utc_us(&stage->clock);
     const int64_t late = now - stage_ring_deadline_us(&stage->ring, &epoch, n);
+    const int64_t hole_us = clock_in_us(&stage->clock, HOLE_US);
     const bool is_far =
-        has_jumped && -late > HOLE_US + stage_ring_intake_us(&stage->ring);
-    if ((late <= HOLE_US && !is_far) || n >= stage_ring_end(&stage->ring))
+        has_jumped && -late > hole_us + stage_ring_intake_us(&stage->ring);
+    if ((late <= hole_us && !is_far) || n >= stage_ring_end(&stage->ring))
         return;
     stage_ring_set_epoch(&stage->ring, n,
                          now + stage->opts.start_delay_ms * 1000);

@@ -193,6 +193,16 @@ int64_t clock_us_until(const struct clock *clock, int64_t utc_us)
     return until > now ? (int64_t)(until - now) : 0;
 }
 
+int64_t clock_in_us(const struct clock *clock, int64_t real_us)
+{
+    if (clock->page == NULL || clock->page->source != CLOCK_SOURCE_VIRTUAL)
+        return real_us;
+    const struct line line = read_line(clock->page);
+    return line.rate <= RATE_ONE
+               ? real_us
+               : clamp((__int128)real_us * line.rate / RATE_ONE);
+}
+
 void clock_sleep_until(const struct clock *clock, int64_t utc_us,
                        int64_t max_us)
 {

@@ -82,6 +82,10 @@ int64_t clock_monotonic_us(void);
 /* How long by CLOCK_MONOTONIC until the MasterClock shows utc_us: 0 if past,
  * INT64_MAX while it stands still. */
 int64_t clock_us_until(const struct clock *clock, int64_t utc_us);
+/* What the MasterClock shows more after real_us by CLOCK_MONOTONIC, at the
+ * present rate but at least real_us: bounds for work, which takes its time
+ * however fast a virtual clock runs. */
+int64_t clock_in_us(const struct clock *clock, int64_t real_us);
 /* Sleeps until then, at most max_us; ends early on a signal.  A step or a new
  * rate of a virtual clock is felt at once. */
 void clock_sleep_until(const struct clock *clock, int64_t utc_us,

@@ -137,7 +137,9 @@ static void virtual_time(void **state)
     assert_int_equal(clock_utc_us(&reader), then + 3600 * S);
     clock_step(&keeper, -1);
     assert_int_equal(clock_utc_us(&reader), then + 3600 * S - 1);
+    assert_int_equal(clock_in_us(&keeper, 5 * S), 5 * S); /* stands still */
     clock_set_rate(&keeper, 1000 * S); /* a thousand times as fast */
+    assert_int_equal(clock_in_us(&keeper, 5 * S), 5000 * S);
     const int64_t wait = clock_us_until(&reader, then + 723600 * S);
     assert_true(wait > 720 * S - BUSY && wait < 721 * S);
     clock_state(&reader, &is);
