@@ -80,7 +80,8 @@ static int start_stage(struct channel *channel, pid_t *pid, int *pidfd,
                        struct err *err)
 {
     struct words words = { .count = 0 };
-    char number[16], epoch[32], low[32], high[32], house[HOUSE_TEXT_SIZE];
+    char number[16], epoch[32], low[32], high[32], base[32];
+    char house[HOUSE_TEXT_SIZE];
 
     house_format(&channel->house, house);
     add_common(&words, "rv-stage", channel, number);
@@ -91,6 +92,7 @@ static int start_stage(struct channel *channel, pid_t *pid, int *pidfd,
     add_number(&words, "--epoch", epoch, channel->forced_epoch_us);
     add_number(&words, "--min-depth", low, channel->opts.min_depth);
     add_number(&words, "--max-depth", high, channel->opts.max_depth);
+    add_number(&words, "--pts-base", base, channel->opts.pts_base);
     const struct spawn spawn = { "rv-stage", words.word, -1, -1, -1 };
     return spawn_start(&spawn, pid, pidfd, err);
 }

@@ -44,10 +44,10 @@ int64_t sound_group_at(const struct house *house, int64_t n)
     return (samples + GROUP_SAMPLES - 1) / GROUP_SAMPLES;
 }
 
-int64_t sound_pts(const struct house *house, int64_t group)
+int64_t sound_pts(const struct house *house, int64_t base, int64_t group)
 {
-    return HOUSE_PTS_BASE + av_rescale_rnd(group * GROUP_SAMPLES, 90000,
-                                           house->sample_rate, AV_ROUND_DOWN);
+    return base + av_rescale_rnd(group * GROUP_SAMPLES, 90000,
+                                 house->sample_rate, AV_ROUND_DOWN);
 }
 
 static int64_t first_sample(int64_t first_group)

@@ -105,6 +105,7 @@ struct options {
     int64_t epoch_us;
     bool has_start_delay;
     int64_t start_delay_ms;
+    int64_t pts_base; /* 0: not given */
     const char *asrun;
     const char *title;
     bool is_no_wait;
