@@ -96,6 +96,9 @@ $(LIBRV): $(LIB_OBJ) $(GEN_OBJ)
 	@mkdir -p $(@D)
 	rm -f $@ && $(AR) rcs $@ $^
 
+# Arithmetic over whole pictures and sound: worth vectors.
+$(BUILD)/obj/lib/media/deinterlace.o: CFLAGS += -O3
+
 # --- the programs: cmd/NAME/*.c ---------------------------------------------
 TOOLS :=
 define tool

@@ -86,10 +86,12 @@ both() {
 
 @test "a socket is for its owner only, and a killed server's is taken over" {
     serve
-    assert_eq "$(stat -c %a "$RUN/s")" 700
+    assert_eq "$(stat -c %a "$RUN/s")" 600
     assert_eq "$(stat -c %a "$RUN/s.lock")" 600
     kill -KILL "$SERVER"
-    status_within "$SERVER" 5 || true
+    status=0
+    status_within "$SERVER" 5 || status=$?
+    assert_eq "$status" 137
     [ -S "$RUN/s" ]
     serve
     client "$SOCKET" unary

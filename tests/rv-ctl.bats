@@ -383,6 +383,9 @@ has_restarted() {
     run conversation "unix:$SOCK" life
     echo "$output"
     assert_eq "$status" 0
+    # 25 frames at 25 are 29.97 of ours, 50 are 59.94
+    assert_eq "$(jq -sc '[.[] | select(.segment == "preview-4")
+        | [.asset_first_frame, .last_frame - .first_frame + 1]]' "$RUN/state/asrun-1.jsonl")" '[[30,60]]'
     stop_serve
 }
 

@@ -60,6 +60,16 @@ static void arm(struct channel *channel, struct timeline *timeline,
     }
 }
 
+/* What a new plan begins with, or what follows what is on air. */
+static void arm_new(struct channel *channel, int64_t position, int64_t now_us)
+{
+    struct timeline *next = channel->new_timeline;
+    const int64_t begin = channel->is_new_kept ? laid_end(&next->laid[0]) : 0;
+
+    arm(channel, next, channel->is_new_kept ? position : 0,
+        begin + next->second, now_us);
+}
+
 static bool names_pool(const char *list, uint32_t pool)
 {
     char name[32];
@@ -161,8 +171,11 @@ static void tell_inputs(struct channel *channel)
 
     if (channel->now_kind != NOW_NONE && channel->now_serial != 0)
         return; /* told already, the stage has not answered yet */
-    if (timeline_inputs(channel->timeline, channel->folder, air_floor(channel),
-                        air_position(channel), now, &inputs, &err) < 0) {
+    if (timeline_inputs(
+            channel->timeline, channel->folder, air_floor(channel),
+            air_position(channel), now,
+            channel->now_kind == NOW_PREVIEW ? channel->now_not_before : 0,
+            &inputs, &err) < 0) {
         log_error(NULL, "%s", err.text);
         return;
     }
@@ -215,6 +228,11 @@ int64_t air_update(struct channel *channel, int64_t now_us)
     if (channel->is_stopping)
         return next_us;
     look_at_now(channel);
+    plans_watch_epoch(channel);
+    if (ring_is_open(channel) &&
+        channel->ring.max_depth > 3 * channel->timeline->second)
+        channel->timeline->reach =
+            channel->ring.max_depth + channel->timeline->second;
     const int64_t position = air_position(channel);
     if (timeline_lay(channel->timeline, air_floor(channel), horizon(channel),
                      &err) < 0)
@@ -225,8 +243,7 @@ int64_t air_update(struct channel *channel, int64_t now_us)
     if (plans_waiting(channel, now_us))
         next_us = now_us + 5000;
     if (channel->new_timeline != NULL)
-        arm(channel, channel->new_timeline, 0, channel->timeline->second,
-            now_us);
+        arm_new(channel, position, now_us);
     if (preview_update(channel, now_us))
         next_us = now_us + 5000;
     tell_inputs(channel);

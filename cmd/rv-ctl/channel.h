@@ -127,6 +127,7 @@ struct channel {
     int64_t forced_epoch_us; /* 0: the stage sets it */
     bool is_epoch_open;      /* it will be set; no stage until then */
     int64_t begin_us;        /* monotonic */
+    uint32_t epoch_serial;   /* that the timeline is laid by, 0: none yet */
     struct clock clock;
     struct stats stats;
     struct stats_proc self;
@@ -143,6 +144,7 @@ struct channel {
     uint64_t new_hash;
     struct timeline *new_timeline;
     int64_t new_deadline_us;
+    bool is_new_kept; /* it goes on with what is on air */
 
     enum preview_state preview_state;
     struct preview preview, candidate;
@@ -153,6 +155,7 @@ struct channel {
 
     enum now_kind now_kind;
     uint32_t now_serial;
+    int64_t now_not_before; /* NOW_PREVIEW: the frame of its time */
     uint32_t serial;
     char *told; /* the list as last told, without its serial */
 
@@ -236,6 +239,7 @@ bool preview_update(struct channel *channel, int64_t now_us);
 int plans_first(struct channel *channel, struct err *err);
 void plans_free(struct channel *channel);
 void plans_settle_epoch(struct channel *channel, int64_t now_us);
+void plans_watch_epoch(struct channel *channel);
 void plans_start(struct channel *channel, struct conn *conn, json_t *request);
 void plans_update(struct channel *channel, struct conn *conn, json_t *request);
 bool plans_waiting(struct channel *channel, int64_t now_us);

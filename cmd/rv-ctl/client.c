@@ -370,10 +370,13 @@ static int run_switch(struct client *client, struct err *err)
     Retrovue__Playout__SwitchToLiveRequest request =
         RETROVUE__PLAYOUT__SWITCH_TO_LIVE_REQUEST__INIT;
     ProtobufCMessage *message;
+    struct clock own;
     int rc = 0;
 
     request.channel_id = channel_of(client);
     request.target_boundary_time_ms = client->at_ms;
+    if (clock_open(&own, NULL, NULL) == 0)
+        request.issued_at_time_ms = clock_utc_us(&own) / 1000;
     if (call(client, CONTROL "SwitchToLive", &request.base,
              &retrovue__playout__switch_to_live_response__descriptor,
              switch_timeout(client), &message, err) < 0)

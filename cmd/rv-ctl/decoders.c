@@ -20,8 +20,9 @@
 #include "log/log.h"
 #include "proc/spawn.h"
 
-#define HANG_US     INT64_C(2000000)
-#define HANG_FRAMES 8 /* taken from it meanwhile */
+#define HANG_US     INT64_C(1500000) /* less than ring and pool hold */
+#define LATE_US     INT64_C(2000000) /* for opening, once a frame is due */
+#define HANG_FRAMES 8                /* taken from it meanwhile */
 #define OPEN_US     INT64_C(10000000)
 
 static int place_of(const struct channel *channel,
@@ -404,14 +405,16 @@ void decoders_sweep(struct channel *channel, int64_t position)
 
 /*
  * One that waits for room makes a frame ready as soon as some are taken from
- * it; one that is read from a dead disk, or stopped, does not.
+ * it; one that is read from a dead disk, or stopped, does not.  While nothing
+ * is taken nobody can tell, so time counts from the first that is.
  */
 static bool does_hang(struct decoder *decoder, int64_t now_us)
 {
     const uint64_t ready = pool_ready(&decoder->pool);
     const uint64_t released = pool_released(&decoder->pool);
 
-    if (ready != decoder->seen_ready || decoder->progress_us == 0) {
+    if (ready != decoder->seen_ready || decoder->progress_us == 0 ||
+        (released == decoder->seen_released && released != ready)) {
         decoder->seen_ready = ready;
         decoder->seen_released = released;
         decoder->progress_us = now_us;
@@ -422,7 +425,8 @@ static bool does_hang(struct decoder *decoder, int64_t now_us)
            pool_status(&decoder->pool) == POOL_RUNNING;
 }
 
-/* An asset that does not open though its first frame is due. */
+/* An asset that does not open though its first frame is due.  Each time it may
+ * take twice as long: a slow server must not be given up for ever. */
 static bool does_not_open(struct channel *channel,
                           const struct decoder *decoder, int64_t now_us)
 {
@@ -433,9 +437,22 @@ static bool does_not_open(struct channel *channel,
         return false;
     if (preview_is_laid(channel, laid) || !laid->has_first)
         return age_us > OPEN_US;
-    return age_us > HANG_US &&
+    const int shift = laid->failures < 3 ? laid->failures : 3;
+    return age_us > LATE_US << shift &&
            (age_us > OPEN_US ||
             air_tail(channel) > laid->first + decoder->from);
+}
+
+/* What stopped one may have stopped the one that waits: none in its place
+ * could tell for another two seconds. */
+static void discard_warm(struct channel *channel)
+{
+    struct decoder *warm = find_warm(channel);
+
+    if (warm == NULL)
+        return;
+    warm->is_unwanted = true;
+    spawn_signal(warm->pidfd, SIGKILL);
 }
 
 void decoders_watch(struct channel *channel, int64_t now_us)
@@ -457,6 +474,7 @@ void decoders_watch(struct channel *channel, int64_t now_us)
         decoder->progress_us = now_us;
         decoder->started_us = now_us;
         spawn_signal(decoder->pidfd, SIGKILL);
+        discard_warm(channel);
     }
 }
 

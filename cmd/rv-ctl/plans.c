@@ -1,7 +1,9 @@
 /*
  * plans: read once, compared, put in place of each other.
  *
- * A new plan that holds what is on air goes on with it at its place.  Else one
+ * A new plan that holds what is on air goes on with it at its place; if its
+ * next segment is due in a moment, that one is decoded in the shadow first, and
+ * the present plan goes on until it is there.  Else one
  * with wall-clock times joins in progress a moment from now, one without times
  * begins with its first segment: that is decoded in the shadow first and comes
  * in at "now", like a preview.
@@ -21,13 +23,15 @@
 
 #include "log/log.h"
 
-#define START_LEAD_US INT64_C(800000)  /* from the start to frame 0 */
-#define READY_LEAD_US INT64_C(500000)  /* the same once its picture is there */
-#define START_WAIT_US INT64_C(1200000) /* for that picture */
-#define SHADOW_WAIT_US                                                         \
-    INT64_C(3000000)    /* for the first frames of a new plan                  \
-                         */
-#define NEW_IDS 1000000 /* keeps both plans' ids apart */
+#define START_LEAD_US  INT64_C(800000)  /* from the start to frame 0 */
+#define READY_LEAD_US  INT64_C(500000)  /* the same once its picture is there */
+#define START_WAIT_US  INT64_C(1200000) /* for that picture */
+#define SHADOW_WAIT_US INT64_C(3000000) /* for first frames of a new plan */
+#define SEAM_US        INT64_C(1500000) /* a decoder needs less */
+
+/* Keeps both plans' ids apart, and those of plans from those of previews. */
+#define NEW_IDS 1000
+#define IDS_MAX (UINT32_C(0x80000000) - 2 * NEW_IDS)
 
 /* --- reading -------------------------------------------------------------- */
 
@@ -328,30 +332,80 @@ static bool has_epoch(const struct channel *channel)
            stage_ring_epoch(&channel->ring).serial != 0;
 }
 
+static uint32_t new_ids(const struct channel *channel)
+{
+    const uint32_t next = channel->timeline->next_id;
+
+    return next < IDS_MAX ? next + NEW_IDS : 1;
+}
+
+/* Behind what is on air comes something of the new plan, sooner than it could
+ * be decoded. */
+static bool is_seam_near(const struct channel *channel, int64_t position)
+{
+    const struct laid *on_air = &channel->new_timeline->laid[0];
+    const int64_t end = laid_end(on_air);
+
+    return on_air->count > 0 && on_air->pending == 0 && !on_air->is_retrying &&
+           end != FRAME_NEVER &&
+           house_us(&channel->house, end - position) < SEAM_US;
+}
+
+/* The plan goes on with what is on air: now, or when what follows is there. */
+static void lay_kept(struct channel *channel, int64_t position)
+{
+    struct timeline *next = channel->new_timeline;
+
+    next->next_id = new_ids(channel);
+    channel->is_new_kept = false;
+    if (is_cut_over(channel, position) || !is_seam_near(channel, position) ||
+        clock_monotonic_us() >= channel->new_deadline_us) {
+        take_over(channel, position, "what is on air goes on, the new plan");
+        return;
+    }
+    channel->is_new_kept = true;
+    if (timeline_lay(next, position, laid_end(&next->laid[0]) + next->second,
+                     NULL) < 0)
+        next->is_over = true;
+}
+
+/* A plan with times, where the clock now is in it: from a moment on, until
+ * which what is on air goes on. */
+static int64_t join_in_progress(struct channel *channel,
+                                const struct plan *plan, int64_t position)
+{
+    struct timeline *next = channel->new_timeline;
+    const int64_t join = position + channel->timeline->second;
+    const uint32_t ids = new_ids(channel);
+
+    timeline_start(next, plan, &channel->house,
+                   frame_of_utc(channel, plan->start_us));
+    next->next_id = ids;
+    (void)plan_walk_seek(&next->walk, join - next->base, NULL);
+    if (is_cut_over(channel, position))
+        keep_cuts(channel);
+    else
+        show_until(channel, position, join);
+    return join;
+}
+
 /* How the new plan comes in; see the top of the file. */
 static void lay_new(struct channel *channel, int64_t now_us)
 {
     struct timeline *next = channel->new_timeline;
     const struct plan *plan = channel->new_plan;
     const int64_t position = air_position(channel);
-    const uint32_t ids = channel->timeline->next_id + NEW_IDS;
+    const uint32_t ids = new_ids(channel);
 
     timeline_start(next, plan, &channel->house, 0);
-    next->next_id = ids;
     if (timeline_keep_place(next, channel->timeline, position)) {
-        take_over(channel, position, "what is on air goes on, the new plan");
+        lay_kept(channel, position);
         return;
     }
+    channel->is_new_kept = false;
+    next->next_id = ids;
     if (plan->has_start && has_epoch(channel)) {
-        const int64_t join = position + next->second;
-        timeline_start(next, plan, &channel->house,
-                       frame_of_utc(channel, plan->start_us));
-        next->next_id = ids;
-        (void)plan_walk_seek(&next->walk, join - next->base, NULL);
-        if (is_cut_over(channel, position))
-            keep_cuts(channel);
-        else
-            show_until(channel, position, join);
+        const int64_t join = join_in_progress(channel, plan, position);
         take_over(channel, join, "the new plan is joined in progress");
         return;
     }
@@ -364,7 +418,8 @@ static void lay_new(struct channel *channel, int64_t now_us)
                   "plan, whose time counts");
         return;
     }
-    channel->new_deadline_us = now_us + SHADOW_WAIT_US;
+    if (channel->new_deadline_us < now_us)
+        channel->new_deadline_us = now_us + SHADOW_WAIT_US;
     if (timeline_lay(next, 0, next->second, NULL) < 0)
         next->is_over = true;
 }
@@ -438,6 +493,7 @@ static void bring_in(struct channel *channel, struct conn *conn,
                           &err);
         return;
     }
+    channel->new_deadline_us = clock_monotonic_us() + SHADOW_WAIT_US;
     lay_new(channel, clock_monotonic_us());
 }
 
@@ -470,6 +526,32 @@ void plans_start(struct channel *channel, struct conn *conn, json_t *request)
         bring_in(channel, conn, request, plan);
 }
 
+/* Until what follows is decoded; what is on air may be another by then. */
+static bool wait_for_seam(struct channel *channel, int64_t now_us)
+{
+    struct timeline *next = channel->new_timeline;
+    const int64_t position = air_position(channel);
+    const struct laid *on_air = timeline_plan_at(channel->timeline, position);
+
+    if (on_air == NULL || on_air->id != next->laid[0].id ||
+        is_cut_over(channel, position)) {
+        lay_new(channel, now_us);
+        return channel->new_timeline != NULL;
+    }
+    if (next->count > 1 && !is_ready_for_air(channel, &next->laid[1]) &&
+        now_us < channel->new_deadline_us)
+        return true;
+    /* It may have got another decoder meanwhile. */
+    const int index = next->laid[0].index;
+    next->laid[0] = *on_air;
+    next->laid[0].segment.has_first = false;
+    next->laid[0].index = index;
+    next->laid[0].until = FRAME_NEVER;
+    keep_cuts(channel);
+    take_over(channel, position, "what is on air goes on, the new plan");
+    return false;
+}
+
 /* True while the first frames of a new plan are awaited. */
 bool plans_waiting(struct channel *channel, int64_t now_us)
 {
@@ -477,6 +559,8 @@ bool plans_waiting(struct channel *channel, int64_t now_us)
 
     if (next == NULL)
         return false;
+    if (channel->is_new_kept)
+        return wait_for_seam(channel, now_us);
     if (channel->now_kind != NOW_NONE)
         return true;
     const bool is_empty = next->count == 0;
@@ -508,4 +592,36 @@ void plans_cut_known(struct channel *channel, int64_t frame)
     /* Cuts that are not past yet lie over the new plan as over the old. */
     keep_cuts(channel);
     take_over(channel, frame, "the new plan is on air");
+}
+
+/*
+ * After a jump of the clock, or a long hole, the frames have another UTC, so a
+ * plan with times has another segment for them.
+ */
+void plans_watch_epoch(struct channel *channel)
+{
+    const uint32_t serial =
+        ring_is_open(channel) ? stage_ring_epoch(&channel->ring).serial : 0;
+    const bool is_first = channel->epoch_serial == 0;
+
+    if (serial == 0 || serial == channel->epoch_serial)
+        return;
+    if (!is_first && channel->plan->has_start) {
+        if (channel->new_plan != NULL || channel->now_kind != NOW_NONE)
+            return; /* one after the other */
+        channel->new_timeline = new_timeline();
+        if (channel->new_timeline == NULL)
+            return;
+        const int64_t join =
+            join_in_progress(channel, channel->plan, air_position(channel));
+        free(channel->timeline);
+        channel->timeline = channel->new_timeline;
+        channel->new_timeline = NULL;
+        log_info(NULL,
+                 "the clock has another time: the plan is joined in progress "
+                 "from frame %" PRId64,
+                 join);
+    }
+    channel->epoch_serial = serial;
+    channel->is_dirty = true;
 }

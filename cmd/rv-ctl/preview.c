@@ -16,7 +16,7 @@
 
 /* Ids of previews are apart from those of laid segments. */
 #define PREVIEW_ID       UINT32_C(0x80000000)
-#define NEAR_FRAMES      3 /* a target closer than this is "now" */
+#define NEAR_FRAMES      3 /* who has only so many left is told by the stage */
 #define RESULT_OK        1
 #define RESULT_NOT_READY 2
 #define RESULT_BUSY      3
@@ -146,6 +146,7 @@ static int parse_load(struct channel *channel, const json_t *request,
     laid->index = -1;
     laid->until = FRAME_NEVER;
     laid->segment.type = SEGMENT_CONTENT;
+    laid->segment.pad = PAD_NONE;
     laid->segment.fade_in = laid->segment.fade_out = (struct rational){ 0, 1 };
     snprintf(laid->segment.id, sizeof(laid->segment.id), "preview-%u",
              channel->next_preview_id);
@@ -312,10 +313,11 @@ static int64_t frame_at(const struct channel *channel, int64_t utc_ms)
            (since_us > 0 ? house_frame_at_us(&channel->house, since_us) : 0);
 }
 
-static void cut_now(struct channel *channel)
+static void cut_now(struct channel *channel, int64_t not_before)
 {
     channel->now_kind = NOW_PREVIEW;
     channel->now_serial = 0;
+    channel->now_not_before = not_before;
 }
 
 static void cut_at(struct channel *channel, int64_t frame)
@@ -340,7 +342,7 @@ static void begin_cut(struct channel *channel)
     channel->is_dirty = true;
     if (channel->target_ms <= 0 ||
         stage_ring_epoch(&channel->ring).serial == 0) {
-        cut_now(channel);
+        cut_now(channel, 0);
         return;
     }
     const int64_t frame = frame_at(channel, channel->target_ms);
@@ -348,7 +350,7 @@ static void begin_cut(struct channel *channel)
     if (frame >= first)
         cut_at(channel, frame);
     else
-        cut_now(channel);
+        cut_now(channel, frame);
 }
 
 void preview_cut_known(struct channel *channel, int64_t frame)
@@ -432,6 +434,20 @@ static int parse_target(const json_t *request, int64_t *target, struct err *err)
     return 0;
 }
 
+/* The runtime's own clock, as far as it tells: shown, never followed. */
+static int compare_clocks(struct channel *channel, const json_t *request,
+                          struct err *err)
+{
+    int64_t issued;
+
+    if (get_int(request, "issued_ms", &issued, err) < 0)
+        return -1;
+    if (issued > 0 && issued < INT64_C(253402300800000))
+        stats_set(&channel->stats, STATS_RUNTIME_OFFSET_US,
+                  clock_utc_us(&channel->clock) - issued * 1000);
+    return 0;
+}
+
 /* A cut that still waits for its time may be given another one. */
 static void retarget(struct channel *channel, int64_t target_ms)
 {
@@ -451,7 +467,8 @@ void preview_switch(struct channel *channel, struct conn *conn, json_t *request)
     struct err err = ERR_EMPTY;
     int64_t target;
 
-    if (parse_target(request, &target, &err) < 0) {
+    if (parse_target(request, &target, &err) < 0 ||
+        compare_clocks(channel, request, &err) < 0) {
         orders_refuse(channel, conn, request, &err);
         return;
     }

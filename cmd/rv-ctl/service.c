@@ -546,10 +546,11 @@ static void handle_switch(struct rpc_call *call,
     if (!accepts(serve, call, request->channel_id) ||
         (served = running(serve, call, request->channel_id)) == NULL)
         return;
-    struct pending *pending =
-        new_pending(serve, call, served->id, METHOD_SWITCH,
-                    json_pack("{s:s,s:I}", "do", "switch", "target_ms",
-                              (json_int_t)request->target_boundary_time_ms));
+    struct pending *pending = new_pending(
+        serve, call, served->id, METHOD_SWITCH,
+        json_pack("{s:s,s:I,s:I}", "do", "switch", "target_ms",
+                  (json_int_t)request->target_boundary_time_ms, "issued_ms",
+                  (json_int_t)request->issued_at_time_ms));
     if (pending == NULL)
         return;
     const int64_t ahead_us =

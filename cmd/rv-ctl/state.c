@@ -65,10 +65,11 @@ static json_t *laid_to_json(const struct laid *laid)
     for (int i = 0; i < laid->count; i++) {
         const struct stretch *stretch = &laid->stretch[i];
         json_array_append_new(
-            stretches,
-            json_pack("{s:I,s:I,s:b,s:s}", "pool", (json_int_t)stretch->pool,
-                      "from", (json_int_t)stretch->from, "is_short",
-                      stretch->is_short, "why", stretch->why));
+            stretches, json_pack("{s:I,s:I,s:I,s:b,s:s}", "pool",
+                                 (json_int_t)stretch->pool, "from",
+                                 (json_int_t)stretch->from, "passed",
+                                 (json_int_t)stretch->passed, "is_short",
+                                 stretch->is_short, "why", stretch->why));
     }
     json_object_set_new(object, "stretches", stretches);
     put(object, "pending", laid->pending);
@@ -109,6 +110,7 @@ static int laid_from_json(struct laid *laid, const json_t *object,
         struct stretch *stretch = &laid->stretch[laid->count++];
         stretch->pool = (uint32_t)get(one, "pool");
         stretch->from = get(one, "from");
+        stretch->passed = get(one, "passed");
         stretch->is_short = is_set(one, "is_short");
         strlcpy(stretch->why, text_of(one, "why"), sizeof(stretch->why));
     }
@@ -355,6 +357,7 @@ void state_write(struct channel *channel)
     json_object_set_new(object, "house", json_string(house));
     put(object, "port", channel->opts.port);
     put(object, "serial", channel->serial);
+    put(object, "epoch_serial", channel->epoch_serial);
     put(object, "lead_ms", channel->opts.lead_ms);
     put(object, "min_depth", channel->opts.min_depth);
     put(object, "max_depth", channel->opts.max_depth);
@@ -396,6 +399,7 @@ static int restore(struct channel *channel, const json_t *object,
     channel->opts.min_depth = (int)get(object, "min_depth");
     channel->opts.max_depth = (int)get(object, "max_depth");
     channel->serial = (uint32_t)get(object, "serial");
+    channel->epoch_serial = (uint32_t)get(object, "epoch_serial");
     if (text_of(object, "asrun")[0] == '/')
         strlcpy(channel->asrun, text_of(object, "asrun"),
                 sizeof(channel->asrun));

@@ -31,6 +31,7 @@ void timeline_start(struct timeline *timeline, const struct plan *plan,
     memset(timeline, 0, sizeof(*timeline));
     timeline->house = *house;
     timeline->second = house_frame_at_us(house, 1000000);
+    timeline->reach = 4 * timeline->second;
     timeline->base = base;
     timeline->next_id = 1;
     plan_walk_start(&timeline->walk, plan, house);
@@ -179,6 +180,31 @@ int64_t timeline_next_cut(const struct timeline *timeline, int64_t frame)
     return FRAME_NEVER;
 }
 
+int64_t timeline_reach(const struct timeline *timeline, const struct laid *laid,
+                       int64_t passed, int64_t frame)
+{
+    const int64_t seen = timeline_not_hidden(timeline, frame);
+
+    if (seen == frame || seen == FRAME_NEVER)
+        return seen;
+    return seen - frame > KEEP_SECONDS * timeline->second ||
+                   seen - laid->first < passed
+               ? FRAME_NEVER
+               : seen;
+}
+
+int64_t timeline_hidden_since(const struct timeline *timeline, int64_t frame)
+{
+    int64_t first = frame;
+
+    for (int i = 0; i < timeline->cuts; i++) {
+        if (timeline->cut[i].first <= frame &&
+            timeline_cut_end(timeline, i) > frame)
+            first = timeline->cut[i].first;
+    }
+    return first;
+}
+
 struct laid *timeline_plan_at(struct timeline *timeline, int64_t frame)
 {
     for (int i = 0; i < timeline->count; i++) {
@@ -227,6 +253,7 @@ static void add_stretch(struct laid *laid, uint32_t pool, int64_t from,
     struct stretch *stretch = &laid->stretch[laid->count++];
     stretch->pool = pool;
     stretch->from = from;
+    stretch->passed = 0;
     stretch->is_short = false;
     strlcpy(stretch->why, why, sizeof(stretch->why));
 }
@@ -234,6 +261,37 @@ static void add_stretch(struct laid *laid, uint32_t pool, int64_t from,
 static bool ends_in_slate(const struct laid *laid)
 {
     return laid->count > 0 && laid->stretch[laid->count - 1].pool == 0;
+}
+
+/* Does one that begins at segment frame `from` show channel frame `frame`? */
+static bool shows(const struct timeline *timeline, const struct laid *laid,
+                  int64_t from, int64_t passed, int64_t frame)
+{
+    int64_t at =
+        timeline_reach(timeline, laid, passed, max64(laid->first + from, 0));
+
+    while (at != FRAME_NEVER && at < frame) {
+        const int64_t next = timeline_next_cut(timeline, at);
+        if (next > frame)
+            return true;
+        at = timeline_reach(timeline, laid, passed, next);
+    }
+    return at == frame;
+}
+
+/* Is there a decoder, or one that is opening, that reaches this frame? */
+static bool is_reached(const struct timeline *timeline, const struct laid *laid,
+                       int64_t frame)
+{
+    if (laid->pending != 0 && laid->first + laid->pending_from <= frame &&
+        shows(timeline, laid, laid->pending_from, 0, frame))
+        return true;
+    for (int i = laid->count - 1; i >= 0; i--) {
+        const struct stretch *stretch = &laid->stretch[i];
+        if (laid->first + stretch->from <= frame)
+            return shows(timeline, laid, stretch->from, stretch->passed, frame);
+    }
+    return false;
 }
 
 struct wanting {
@@ -292,12 +350,13 @@ static void want_visible(struct wanting *wanting, struct laid *laid)
             min64(laid_end(laid), timeline_next_cut(timeline, frame));
         /* What began before the channel's first frame runs into it. */
         const int64_t from = frame == 0 ? INT64_MIN : frame - laid->first;
-        const int64_t until = to == FRAME_NEVER ? to : to - laid->first;
-        if (to > wanting->position && !has_stretch(laid, from, until)) {
-            /* Too late for its first frame: come in a little later. */
-            const int64_t join = frame < wanting->position
-                                     ? wanting->position + timeline->second / 3
-                                     : frame;
+        /* Too late for its first frame: come in a little later. */
+        const bool is_late = frame < wanting->position;
+        const int64_t join =
+            is_late ? wanting->position + timeline->second / 3 : frame;
+        const int64_t until = min64(join + 1, to) - laid->first;
+        if (to > wanting->position && !is_reached(timeline, laid, frame) &&
+            !(is_late && has_stretch(laid, from, until))) {
             if (join < to)
                 want(wanting, laid, join - laid->first);
         }
@@ -411,9 +470,32 @@ static void fails(const struct timeline *timeline, struct laid *laid,
         add_stretch(laid, 0, next, why);
 }
 
-void laid_over(const struct timeline *timeline, struct laid *laid,
-               uint32_t pool, enum decoder_end end, int64_t next,
-               const char *why, int64_t now_us)
+/*
+ * A preview is over before its last frame: what was to come behind it comes
+ * here, so a decoder that was armed for behind its former end is of no use.
+ */
+static void shorten(struct timeline *timeline, struct laid *preview,
+                    int64_t frames)
+{
+    const int64_t former = laid_end(preview);
+    const bool is_cut =
+        preview >= timeline->cut && preview < timeline->cut + timeline->cuts;
+
+    preview->frames = frames;
+    for (int i = 0; is_cut && i < timeline->count; i++) {
+        struct laid *laid = &timeline->laid[i];
+        while (laid->has_first && laid->count > 0 &&
+               laid->first + laid->stretch[laid->count - 1].from == former)
+            laid->count--;
+        if (laid->has_first && laid->pending != 0 &&
+            laid->first + laid->pending_from == former)
+            laid->pending = 0;
+    }
+}
+
+void laid_over(struct timeline *timeline, struct laid *laid, uint32_t pool,
+               enum decoder_end end, int64_t next, const char *why,
+               int64_t now_us)
 {
     const bool was_pending = laid->pending == pool;
     const bool is_last =
@@ -431,6 +513,9 @@ void laid_over(const struct timeline *timeline, struct laid *laid,
             /* Joined behind its end, which is not known: it is over here. */
             laid->has_frames = true;
             laid->frames = max64(next, from);
+        } else if (laid->is_preview) {
+            if (max64(next, from) < laid->frames)
+                shorten(timeline, laid, max64(next, from));
         } else if (!is_new) { /* it was over before that frame */
             add_stretch(laid, 0, from, "the asset ended early");
             laid->stretch[laid->count - 1].is_short = true;

@@ -12,8 +12,9 @@
  * ahead a bounded way; previews that were switched to are *cuts* that lie over
  * it and hide it.  A laid segment is played by *stretches*: mostly one pool
  * from its first frame on, more than one after a decoder died, slate where
- * its asset cannot be played.  A stretch never reaches across a cut: what
- * comes behind a preview is decoded anew from that very frame.
+ * its asset cannot be played.  Behind a preview of up to two seconds the same
+ * stretch goes on, its pool stays listed meanwhile; what comes behind a longer
+ * one is decoded anew from that very frame.
  *
  * If this is wrong, a frame is shown twice, or not, or at another time than
  * the plan says; so it is here alone, where a unit test can look at it.
@@ -39,8 +40,9 @@
 struct stretch {
     uint32_t pool;
     int64_t from;
-    bool is_short; /* slate: the asset ended early, which is no failure */
-    char why[200]; /* slate: the reason */
+    int64_t passed; /* the stage may have given back what is before this one */
+    bool is_short;  /* slate: the asset ended early, which is no failure */
+    char why[200];  /* slate: the reason */
 };
 
 /* A segment with its place on the channel. */
@@ -67,6 +69,8 @@ struct laid {
 struct timeline {
     struct house house;
     int64_t second; /* frames in one second, rounded up */
+    int64_t reach;  /* how far behind the first frame that is not yet taken the
+                     * stage may have looked at pools; 4 s, or as is set */
     struct laid laid[TIMELINE_LAID];
     int count;
     struct laid cut[TIMELINE_CUTS]; /* by first */
@@ -135,13 +139,12 @@ void laid_opened(struct laid *laid, uint32_t pool);
  * It is gone.  `next`: the first segment frame that it did not make ready;
  * for ENDED the segment's end as the pool tells it.  `why`: the sentence.
  */
-void laid_over(const struct timeline *timeline, struct laid *laid,
-               uint32_t pool, enum decoder_end end, int64_t next,
-               const char *why, int64_t now_us);
+void laid_over(struct timeline *timeline, struct laid *laid, uint32_t pool,
+               enum decoder_end end, int64_t next, const char *why,
+               int64_t now_us);
 
 /* May this pool still be shown at or after `position`? */
-bool timeline_uses(const struct timeline *timeline, uint32_t pool,
-                   int64_t position);
+bool timeline_uses(struct timeline *timeline, uint32_t pool, int64_t position);
 
 /* A preview goes on air at frame `first` (copied in).  ERR_LIMIT. */
 int timeline_cut(struct timeline *timeline, const struct laid *preview,
@@ -152,11 +155,13 @@ void timeline_uncut(struct timeline *timeline, uint32_t id);
 /*
  * The list for the stage.  Pools are named "<folder>/pool-N".  What ends at or
  * before `floor` is left out.  `now` (may be NULL): this one begins at the
- * first frame that is not yet taken, and the plan behind it if it is laid.
+ * first frame that is not yet taken, and not before that one; the plan is
+ * listed before it, so that its pools are kept, and hidden by it until the next
+ * list.
  */
 int timeline_inputs(struct timeline *timeline, const char *folder,
                     int64_t floor, int64_t position, const struct laid *now,
-                    struct inputs *inputs, struct err *err);
+                    int64_t not_before, struct inputs *inputs, struct err *err);
 
 /*
  * A new plan in place of the present one: if what the present plan shows at

@@ -14,9 +14,10 @@
 
 struct piece {
     const struct laid *laid;
-    const struct stretch *stretch;
+    struct stretch *stretch;
     bool has_at;
     int64_t at, until;
+    bool is_kept; /* shows nothing: named, so that its frames stay */
 };
 
 struct pieces {
@@ -24,18 +25,17 @@ struct pieces {
     int count;
 };
 
-static void add_piece(struct pieces *pieces, const struct laid *laid, int i,
-                      int64_t hidden_from)
+/* From this frame on, until something hides it or it ends. */
+static void add_piece(struct pieces *pieces, struct laid *laid, int i,
+                      int64_t at, int64_t hidden_from)
 {
-    const struct stretch *stretch = &laid->stretch[i];
-
     if (pieces->count >= INPUTS_MAX - 2)
         return;
     struct piece *piece = &pieces->piece[pieces->count];
     piece->laid = laid;
-    piece->stretch = stretch;
+    piece->stretch = &laid->stretch[i];
     piece->has_at = laid->has_first;
-    piece->at = laid->has_first ? laid->first + stretch->from : 0;
+    piece->at = at;
     piece->until = min64(laid_end(laid), hidden_from);
     if (i + 1 < laid->count && laid->has_first)
         piece->until =
@@ -44,17 +44,63 @@ static void add_piece(struct pieces *pieces, const struct laid *laid, int i,
         pieces->count++;
 }
 
-/* The plan's pieces that no cut hides, up to what is not there yet. */
-static void plan_pieces(const struct timeline *timeline, int64_t position,
-                        struct pieces *pieces)
+/*
+ * A cut whose end is not known may turn out to be a short one: what it hides
+ * from this frame on is kept for a while.  Of two that claim a frame the later
+ * one has it, so it stands where the cut begins, before it.
+ */
+static void keep_piece(const struct timeline *timeline, struct pieces *pieces,
+                       struct laid *laid, int i, int64_t frame,
+                       int64_t position)
+{
+    const int64_t since = timeline_hidden_since(timeline, frame);
+    const int64_t until = since + KEEP_SECONDS * timeline->second;
+
+    if (timeline_not_hidden(timeline, frame) != FRAME_NEVER ||
+        position > until || frame > until || pieces->count >= INPUTS_MAX - 2)
+        return;
+    struct piece *piece = &pieces->piece[pieces->count++];
+    piece->laid = laid;
+    piece->stretch = &laid->stretch[i];
+    piece->has_at = piece->is_kept = true;
+    piece->at = piece->until = since;
+}
+
+/* A stretch of the plan, on both sides of the cuts that it reaches across. */
+static void add_pieces(const struct timeline *timeline, struct pieces *pieces,
+                       struct laid *laid, int i, int64_t position)
+{
+    const struct stretch *stretch = &laid->stretch[i];
+    const int64_t end = i + 1 < laid->count
+                            ? laid->first + laid->stretch[i + 1].from
+                            : laid_end(laid);
+    int64_t hidden = max64(laid->first + stretch->from, 0);
+    int64_t at = timeline_reach(timeline, laid, stretch->passed, hidden);
+
+    while (at < end) {
+        const int64_t next = timeline_next_cut(timeline, at);
+        add_piece(pieces, laid, i, at, next);
+        if (next >= end)
+            return;
+        hidden = next;
+        at = timeline_reach(timeline, laid, stretch->passed, hidden);
+    }
+    if (at == FRAME_NEVER && stretch->pool != 0)
+        keep_piece(timeline, pieces, laid, i, hidden, position);
+}
+
+/* The plan's pieces that no cut hides, up to what is not there yet and due
+ * within a second of `soon`. */
+static void plan_pieces(struct timeline *timeline, int64_t position,
+                        int64_t soon, struct pieces *pieces)
 {
     for (int k = 0; k < timeline->count; k++) {
-        const struct laid *laid = &timeline->laid[k];
+        struct laid *laid = &timeline->laid[k];
         /* Not there yet: the stage shall wait for it as long as it can, and
          * would show slate if what follows were told. */
         if (laid->count == 0 &&
             (laid_end(laid) == FRAME_NEVER ||
-             laid_end(laid) > position + timeline->second) &&
+             laid_end(laid) > soon + timeline->second) &&
             timeline_not_hidden(timeline, max64(laid->first, 0)) <
                 laid_end(laid))
             return;
@@ -63,23 +109,21 @@ static void plan_pieces(const struct timeline *timeline, int64_t position,
                 timeline_not_hidden(timeline, timeline->cut[0].first) ==
                     FRAME_NEVER)
                 return;
-            add_piece(pieces, laid, 0, FRAME_NEVER);
+            add_piece(pieces, laid, 0, 0, FRAME_NEVER);
             return; /* one of unknown place at a time */
         }
-        for (int i = 0; i < laid->count; i++) {
-            const int64_t at = laid->first + laid->stretch[i].from;
-            if (at < 0 || timeline_not_hidden(timeline, at) == at)
-                add_piece(pieces, laid, i, timeline_next_cut(timeline, at));
-        }
+        for (int i = 0; i < laid->count; i++)
+            add_pieces(timeline, pieces, laid, i, position);
     }
 }
 
-static void cut_pieces(const struct timeline *timeline, struct pieces *pieces)
+static void cut_pieces(struct timeline *timeline, struct pieces *pieces)
 {
     for (int k = 0; k < timeline->cuts; k++) {
-        const struct laid *cut = &timeline->cut[k];
+        struct laid *cut = &timeline->cut[k];
         for (int i = 0; i < cut->count; i++)
-            add_piece(pieces, cut, i, timeline_cut_end(timeline, k));
+            add_piece(pieces, cut, i, cut->first + cut->stretch[i].from,
+                      timeline_cut_end(timeline, k));
     }
 }
 
@@ -89,7 +133,9 @@ static int by_place(const void *a, const void *b)
 
     if (x->has_at != y->has_at)
         return x->has_at ? -1 : 1;
-    return x->at < y->at ? -1 : x->at > y->at;
+    if (x->at != y->at)
+        return x->at < y->at ? -1 : 1;
+    return y->is_kept - x->is_kept;
 }
 
 static void set_slate(struct input *input, const struct laid *laid,
@@ -104,8 +150,6 @@ static void set_slate(struct input *input, const struct laid *laid,
                     : stretch->is_short ? REASON_SLATE_SHORT
                                         : REASON_SLATE_MISSING;
     strlcpy(input->why, stretch->why, sizeof(input->why));
-    strlcpy(input->segment, laid->segment.id, sizeof(input->segment));
-    strlcpy(input->asset, laid->segment.asset, sizeof(input->asset));
 }
 
 static struct input *add_input(struct inputs *inputs, const char *folder,
@@ -115,6 +159,8 @@ static struct input *add_input(struct inputs *inputs, const char *folder,
     struct input *input = &inputs->input[inputs->count++];
 
     memset(input, 0, sizeof(*input));
+    strlcpy(input->segment, laid->segment.id, sizeof(input->segment));
+    strlcpy(input->asset, laid->segment.asset, sizeof(input->asset));
     if (stretch->pool == 0) {
         set_slate(input, laid, stretch);
         return input;
@@ -123,6 +169,18 @@ static struct input *add_input(struct inputs *inputs, const char *folder,
              stretch->pool);
     input->reason = laid->is_preview ? REASON_PREVIEW : REASON_PLAN;
     return input;
+}
+
+/* Behind a cut: once the stage has looked at it, what the cut hides is gone. */
+static void mark_passed(const struct timeline *timeline,
+                        const struct piece *piece, int64_t position)
+{
+    const int64_t frame = piece->at - piece->laid->first;
+
+    if (piece->has_at && !piece->is_kept && frame > piece->stretch->from &&
+        frame > piece->stretch->passed &&
+        piece->at <= position + timeline->reach)
+        piece->stretch->passed = frame;
 }
 
 static void add_from_piece(struct inputs *inputs, const char *folder,
@@ -186,7 +244,7 @@ static bool tells_end(const struct timeline *timeline, int64_t position)
 
 int timeline_inputs(struct timeline *timeline, const char *folder,
                     int64_t floor, int64_t position, const struct laid *now,
-                    struct inputs *inputs, struct err *err)
+                    int64_t not_before, struct inputs *inputs, struct err *err)
 {
     struct pieces *pieces = calloc(1, sizeof(*pieces));
 
@@ -198,43 +256,41 @@ int timeline_inputs(struct timeline *timeline, const char *folder,
         return err_set(err, ERR_SYSTEM, "no memory for the list of inputs");
     }
     timeline_resolve(timeline);
-    plan_pieces(timeline, position, pieces);
+    plan_pieces(timeline, position, position, pieces);
     cut_pieces(timeline, pieces);
     qsort(pieces->piece, (size_t)pieces->count, sizeof(pieces->piece[0]),
           by_place);
     for (int i = 0; i < pieces->count; i++) {
         const struct piece *piece = &pieces->piece[i];
-        if (piece->has_at && piece->until <= floor)
+        if (piece->has_at && piece->until <= floor && !piece->is_kept)
             continue;
-        if (now != NULL && (!piece->has_at || piece->at > position))
-            continue;
+        mark_passed(timeline, piece, position);
         add_from_piece(inputs, folder, piece);
     }
     free(pieces);
-    if (now != NULL) {
-        if (now->count > 0)
-            add_input(inputs, folder, now, &now->stretch[0])->at_kind =
-                INPUT_NOW;
-    } else if (tells_end(timeline, position)) {
+    if (now != NULL && now->count > 0) {
+        struct input *input = add_input(inputs, folder, now, &now->stretch[0]);
+        input->at_kind = INPUT_NOW;
+        input->at = not_before;
+    } else if (now == NULL && tells_end(timeline, position)) {
         add_end_of_plan(timeline, inputs);
     }
     return 0;
 }
 
-bool timeline_uses(const struct timeline *timeline, uint32_t pool,
-                   int64_t position)
+bool timeline_uses(struct timeline *timeline, uint32_t pool, int64_t position)
 {
     struct pieces *pieces = calloc(1, sizeof(*pieces));
     bool used = false;
 
     if (pieces == NULL)
         return true;
-    plan_pieces(timeline, FRAME_NEVER / 2, pieces);
+    plan_pieces(timeline, position, FRAME_NEVER / 2, pieces);
     cut_pieces(timeline, pieces);
     for (int i = 0; i < pieces->count && !used; i++) {
         const struct piece *piece = &pieces->piece[i];
         used = piece->stretch->pool == pool &&
-               (!piece->has_at || piece->until > position);
+               (!piece->has_at || piece->is_kept || piece->until > position);
     }
     free(pieces);
     for (int i = 0; i < timeline->count && !used; i++)

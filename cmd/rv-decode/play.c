@@ -94,14 +94,17 @@ static int64_t fade_at(const struct play *play, int64_t r)
     return in * out / UNITY;
 }
 
-static void scale_sound(const struct play *play, int64_t r, int samples,
-                        int16_t *sound)
+/* The segment's gain is the limiter's; a fade only makes it quieter. */
+static double gain_of(const struct play *play)
 {
-    const double db = play->segment->gain_db;
-    const int64_t level =
-        db == 0 ? UNITY : (int64_t)lround(pow(10.0, db / 20.0) * UNITY);
-    const int64_t from = fade_at(play, r) * level / UNITY;
-    const int64_t to = fade_at(play, r + 1) * level / UNITY;
+    return pow(10.0, play->segment->gain_db / 20.0);
+}
+
+static void fade_sound(const struct play *play, int64_t r, int samples,
+                       int16_t *sound)
+{
+    const int64_t from = fade_at(play, r);
+    const int64_t to = fade_at(play, r + 1);
 
     if (from != UNITY || to != UNITY)
         sound_scale(sound, samples, play->house.channels, from, to);
@@ -139,6 +142,18 @@ static int show_in_place(struct play *play, const AVFrame *frame, int slot)
     return 0;
 }
 
+/* What the scaler shall know beside the picture itself. */
+static void set_scaler(struct play *play)
+{
+    const struct asset *asset = play->asset;
+    struct scaler *scaler = &play->scaler;
+
+    scaler->peak_nits = asset->peak_nits;
+    scaler->former = asset->former;
+    scaler->next = asset->has_next ? asset->next.frame : NULL;
+    scaler->which = asset->now.field;
+}
+
 static int draw(struct play *play, const AVFrame *frame, AVRational sar,
                 uint32_t turn, int64_t fade, struct err *err)
 {
@@ -155,6 +170,7 @@ static int draw(struct play *play, const AVFrame *frame, AVRational sar,
     if (sink_place(play->sink, &play->shown) < 0)
         return -1;
     const struct planes *planes = &play->shown.planes;
+    set_scaler(play);
     if (is_house)
         planes_copy(planes, frame, &play->house);
     else if (scaler_draw(&play->scaler, frame, sar, turn, planes, err) < 0)
@@ -172,7 +188,7 @@ static int show_asset(struct play *play, int64_t r, struct pool_frame *frame,
     const struct asset_picture *now = &asset->now;
     const int64_t fade = fade_at(play, r);
     const AVFrame *picture = asset->video >= 0 ? now->frame : asset->still;
-    const int64_t number = asset->video >= 0 ? now->number : 0;
+    const int64_t number = asset->video >= 0 ? 2 * now->number + now->field : 0;
 
     if (picture == NULL || picture->buf[0] == NULL)
         return show_black(play, &frame->flags);
@@ -194,7 +210,9 @@ static int show_asset(struct play *play, int64_t r, struct pool_frame *frame,
     if (draw(play, picture, now->sar, now->turn, fade, err) < 0)
         return -1;
     play->shown_number = fade == UNITY ? number : SHOWN_FADED;
-    if (asset->video >= 0 && !(frame->flags & FRAME_REPEATED)) {
+    /* Once, also where its second field or a fade shows it again. */
+    if (asset->video >= 0 && now->number != play->captioned) {
+        play->captioned = now->number;
         frame->captions_size = now->captions_size;
         memcpy(frame->captions, now->captions, now->captions_size);
     }
@@ -219,8 +237,9 @@ static void read_sound(struct play *play, int64_t r, enum source source,
         const int64_t position =
             play->in_samples + house_samples_before(house, frame->index) -
             house_samples_before(house, play->first + play->loop_start);
-        real = asset_sound(play->asset, position, frame->samples, sound);
-        scale_sound(play, r, frame->samples, sound);
+        real = asset_sound(play->asset, position, frame->samples, gain_of(play),
+                           sound);
+        fade_sound(play, r, frame->samples, sound);
     }
     if (real == 0 && !play->sink->has_tone)
         frame->flags |= FRAME_SILENT;
@@ -296,6 +315,12 @@ static void allow_next(struct play *play, int64_t r)
         feed_allow(play->feed);
 }
 
+/* Does it last as long as it says, whatever the asset has? */
+static bool is_fixed(const struct segment *segment)
+{
+    return segment->has_frames && segment->pad != PAD_NONE;
+}
+
 /* What frame r shows once the asset is over; false: the segment ends here. */
 static bool after_end(const struct play *play, int64_t r, int64_t length,
                       enum source *source)
@@ -355,7 +380,7 @@ static int play_asset(struct play *play, int64_t r, struct err *err)
                 segment->asset, (double)play->in.num / (double)play->in.den);
         source = FROM_ASSET;
         if (result == ASSET_OVER &&
-            (!segment->has_frames || !after_end(play, r, length, &source)))
+            (!is_fixed(segment) || !after_end(play, r, length, &source)))
             break;
         play->is_cut = play->most > 0 && r >= play->most;
         if (play->is_cut)
@@ -483,6 +508,7 @@ int play_segment(struct play *play, const struct item *item, struct err *err)
     play->asset = asset;
     play->loop_start = 0;
     play->damaged = 0;
+    play->captioned = -1;
     play->in = moment_in(segment->in);
     play->in_frames = moment_scale(play->in, play->house.rate);
     play->in_samples =
@@ -506,7 +532,7 @@ int play_segment(struct play *play, const struct item *item, struct err *err)
         rc = play_black(play, segment->skip, err);
     }
     forget_shown(play);
-    const int64_t end = segment->has_frames
+    const int64_t end = is_fixed(segment)
                             ? segment->frames
                             : play->sink->next_index - play->first;
     return rc < 0 ? -1 : finish(play, FFMAX(end, 0), err);

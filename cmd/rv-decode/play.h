@@ -35,6 +35,7 @@ struct play {
     uint64_t damaged;     /* told to stats so far */
     struct place shown;   /* picture on show */
     int64_t shown_number; /* of the asset's picture, or SHOWN_... */
+    int64_t captioned;    /* picture whose captions went out last */
     AVFrame *kept;        /* lies in shown's slot: the decoder's picture */
 };
 

@@ -75,6 +75,10 @@ static const struct {
       "Depth below which the channel is buffering." },
     { STATS_MAX_DEPTH, FORM_PLAIN, "buffer_depth_max_frames",
       "Depth at which the stage takes no more." },
+    { STATS_RUNTIME_OFFSET_US, FORM_MICROSECONDS,
+      "runtime_clock_offset_seconds",
+      "MasterClock minus the runtime's clock, as its last SwitchToLive told; "
+      "the way of the call is in it." },
 };
 
 static const struct {

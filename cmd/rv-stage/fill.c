@@ -61,12 +61,14 @@ static void describe_slate(struct stage *stage, const struct stage_ref *ref,
                             .state = ref->reason == REASON_SLATE_MISSING ? 3
                                      : ref->reason == REASON_SLATE_LATE  ? 1
                                                                          : 2 };
+    if (source != NULL && ref->reason != REASON_SLATE_GAP) {
+        strlcpy(run->segment, source->input->segment, sizeof(run->segment));
+        strlcpy(run->asset, source->input->asset, sizeof(run->asset));
+    }
     if (source != NULL && source->input->pool[0] == '\0' &&
         source->input->reason == (enum stage_reason)ref->reason) {
         run->state = source->input->state;
         why = source->input->why;
-        strlcpy(run->segment, source->input->segment, sizeof(run->segment));
-        strlcpy(run->asset, source->input->asset, sizeof(run->asset));
     } else if (source != NULL && source->held != NULL &&
                ref->reason == REASON_SLATE_MISSING) {
         if (source->held->pool.head == NULL)
@@ -336,7 +338,7 @@ void fill_apply(struct stage *stage, struct inputs *inputs)
 {
     const uint32_t serial = inputs->serial;
     const int64_t tail = stage_ring_tail(&stage->ring);
-    int64_t applied_cut, cut;
+    int64_t applied_cut, cut, not_before;
     const bool was_applied =
         stage->is_taken_over && !stage->has_list &&
         stage_ring_inputs_applied(&stage->ring, &applied_cut) == serial;
@@ -345,8 +347,9 @@ void fill_apply(struct stage *stage, struct inputs *inputs)
     stage->has_list = true;
     if (was_applied && applied_cut >= 0)
         timeline_set_now(stage, applied_cut); /* by the stage before us */
-    if (timeline_has_now(stage)) {
-        cut = take_back(stage, 0);
+    if (timeline_has_now(stage, &not_before)) {
+        cut = take_back(stage, not_before);
+        cut = cut < not_before ? not_before : cut;
         timeline_set_now(stage, cut);
     } else {
         cut = take_back(stage, first_difference(stage));

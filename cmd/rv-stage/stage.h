@@ -214,7 +214,7 @@ void slate_end(struct stage *stage, bool remove);
 void timeline_set(struct stage *stage, struct inputs *inputs);
 /* A pool that was not there has come: what was made of that is wrong. */
 void timeline_forget(struct stage *stage);
-bool timeline_has_now(const struct stage *stage);
+bool timeline_has_now(const struct stage *stage, int64_t *not_before);
 void timeline_set_now(struct stage *stage, int64_t n);
 /* Frame n as the list has it: ref, and for a pool's frame its record. */
 enum look timeline_at(struct stage *stage, int64_t n, struct stage_ref *ref,

@@ -82,12 +82,14 @@ void timeline_forget(struct stage *stage)
     }
 }
 
-bool timeline_has_now(const struct stage *stage)
+bool timeline_has_now(const struct stage *stage, int64_t *not_before)
 {
     for (int k = 0; k < stage->timeline.count; k++) {
         const struct source *source = &stage->timeline.source[k];
-        if (source->input->at_kind == INPUT_NOW && !source->has_start)
-            return true;
+        if (source->input->at_kind != INPUT_NOW || source->has_start)
+            continue;
+        *not_before = source->input->at;
+        return true;
     }
     return false;
 }
@@ -98,7 +100,7 @@ void timeline_set_now(struct stage *stage, int64_t n)
         struct source *source = &stage->timeline.source[k];
         if (source->input->at_kind == INPUT_NOW && !source->has_start) {
             source->has_start = true;
-            source->start = n;
+            source->start = n < source->input->at ? source->input->at : n;
         }
     }
 }

@@ -29,6 +29,7 @@
 #include "err/err.h"
 #include "frame/house.h"
 #include "media/buffers.h"
+#include "media/limiter.h"
 #include "media/moment.h"
 #include "media/sound.h"
 #include "plan/segment.h"
@@ -45,7 +46,10 @@ struct asset_config {
 struct asset_picture {
     AVFrame *frame;   /* lent, valid until the next call; buf[0] NULL: none */
     int64_t number;   /* counts pictures; changes when the picture does */
+    int field;        /* on screen, of an interlaced one: 0 or 1, in time */
     int64_t pts;      /* ticks of the video stream, in one line */
+    int64_t due;      /* when it is shown: pts, but for 2:3 pulldown */
+    int repeats;      /* fields that its flags repeat */
     int64_t grid;     /* place on the asset's steady rate, -1: none */
     int64_t duration; /* ticks, at least 1 */
     int64_t work_us;  /* asset_work_us() when its packet was read */
@@ -92,8 +96,10 @@ struct asset {
     int64_t packet_work_us;
 
     struct asset_picture now, next;
+    AVFrame *former; /* what was before `now` where that is interlaced */
     int64_t pictures;
     bool has_next, is_video_end, is_draining;
+    bool has_shown; /* a picture since the last seek */
     int drain_errors;
     bool skips_damaged;   /* after a seek: wait for a whole picture */
     int64_t hurry_until;  /* packets before need only their references */
@@ -104,8 +110,15 @@ struct asset {
     int64_t first_pts; /* time 0 */
     AVFrame *still;    /* attached picture of a sound-only asset, or NULL */
     uint64_t damaged;  /* packets and pictures so far */
+    int peak_nits;     /* that the first picture tells; 0: none */
 
     struct sound sound;
+    struct limiter limiter;
+    float *sound_in;       /* what goes into it at once */
+    int64_t sound_next;    /* position that it gives next, if it goes on */
+    int16_t sound_last[8]; /* what it gave before that */
+    double sound_gain;     /* that it has */
+    bool is_sound_running; /* it can go on */
     bool is_audio_end;
 };
 
@@ -141,9 +154,12 @@ int64_t asset_frames(const struct asset *asset, struct rational in);
 int64_t asset_measure(struct asset *asset, struct rational in, struct err *err);
 
 /*
- * `count` samples from `position` (house samples since time 0) into `out`,
- * silence where there are none; gives how many were real.
+ * `count` samples from `position` (house samples since
+ * time 0) into `out`, silence where there are none, by a gain and through the
+ * limiter; gives how many were real.  They depend on nothing but the position
+ * and the gain.
  */
-int asset_sound(struct asset *asset, int64_t position, int count, int16_t *out);
+int asset_sound(struct asset *asset, int64_t position, int count, double gain,
+                int16_t *out);
 
 #endif

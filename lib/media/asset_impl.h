@@ -45,6 +45,12 @@ bool asset_is_due(const struct asset *asset, int64_t pts,
 
 /* asset_sound.c */
 
+/* Samples that go into the limiter at once. */
+#define SOUND_CHUNK 4096
+
+/* Where sound must begin for that of `position` to be right. */
+int64_t asset_sound_from(const struct asset *asset, int64_t position);
+
 /* Decodes sound until there is some up to `end`, or none is near. */
 void asset_fill_sound(struct asset *asset, int64_t end);
 

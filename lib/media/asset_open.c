@@ -16,6 +16,7 @@
 #include "clock/clock.h"
 #include "media/av.h"
 #include "media/language.h"
+#include "media/tone.h"
 
 #define IO_BYTES 65536
 #define POLL_MS  200
@@ -273,12 +274,34 @@ static int open_streams(struct asset *asset, const struct asset_config *config,
     return open_decoders(asset, err);
 }
 
+/* HDR's static metadata: with the picture, else of the stream. */
+static int peak_of(const struct asset *asset)
+{
+    static const enum AVPacketSideDataType KINDS[] = {
+        AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_MASTERING_DISPLAY_METADATA
+    };
+    int peak = tone_peak_of(asset->next.frame);
+
+    for (int i = 0; i < 2 && peak == 0; i++) {
+        size_t size = 0;
+        const uint8_t *data = av_stream_get_side_data(
+            asset->format->streams[asset->video], KINDS[i], &size);
+        if (data)
+            peak = i == 0 ? tone_peak_of_light(data, size)
+                          : tone_peak_of_display(data, size);
+    }
+    return peak;
+}
+
 static int first_picture(struct asset *asset, struct err *err)
 {
     if (asset->video >= 0) {
         const int rc = asset_decode_next(asset);
-        if (rc == 1 && !asset->has_first)
+        if (rc == 1 && !asset->has_first) {
             asset->first_pts = asset->next.pts;
+            /* Once, so that a seek does not change what pictures look like. */
+            asset->peak_nits = peak_of(asset);
+        }
         asset->has_first = asset->has_first || rc == 1;
         if (rc < 0)
             return err_set(err, ERR_STATE, "asset %s: stopped", asset->path);
@@ -326,9 +349,18 @@ static int allocate(struct asset *asset)
     asset->audio_frame = av_frame_alloc();
     asset->now.frame = av_frame_alloc();
     asset->next.frame = av_frame_alloc();
+    asset->former = av_frame_alloc();
     asset->now.number = asset->next.number = -1;
+    asset->sound_in =
+        calloc((size_t)SOUND_CHUNK * (size_t)asset->house.channels,
+               sizeof(*asset->sound_in));
+    if (limiter_init(&asset->limiter, asset->house.sample_rate,
+                     asset->house.channels) < 0 ||
+        asset->sound_in == NULL)
+        return -1;
+    sound_reset(&asset->sound, asset_sound_from(asset, 0));
     if (!asset->packet || !asset->audio_frame || !asset->now.frame ||
-        !asset->next.frame)
+        !asset->next.frame || !asset->former)
         return -1;
     return queue_init(&asset->video_queue) < 0 ||
                    queue_init(&asset->audio_queue) < 0
@@ -372,6 +404,7 @@ void asset_free(struct asset *asset)
         return;
     av_frame_free(&asset->now.frame);
     av_frame_free(&asset->next.frame);
+    av_frame_free(&asset->former);
     av_frame_free(&asset->audio_frame);
     av_frame_free(&asset->still);
     av_packet_free(&asset->packet);
@@ -380,6 +413,8 @@ void asset_free(struct asset *asset)
     avcodec_free_context(&asset->video_decoder);
     avcodec_free_context(&asset->audio_decoder);
     sound_clear(&asset->sound);
+    limiter_clear(&asset->limiter);
+    free(asset->sound_in);
     close_container(asset);
     free(asset);
 }

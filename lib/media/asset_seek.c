@@ -11,8 +11,9 @@
 #include "media/av.h"
 
 /* How much earlier to aim, time after time; then the start.  The first leaves
- * sound decoders room to settle (Opus wants 80 ms, RFC 7845 4.6). */
-static const int64_t EARLIER_US[] = { 100000, 2000000, 12000000, 30000000 };
+ * room for the limiter's history of 0.32 s, and before that for sound decoders
+ * to settle (Opus wants 80 ms, RFC 7845 4.6). */
+static const int64_t EARLIER_US[] = { 450000, 2000000, 12000000, 30000000 };
 
 /* Pictures so long before the moment are decoded only as references. */
 #define HURRY_US INT64_C(300000)
@@ -26,7 +27,8 @@ static void reset(struct asset *asset, int64_t position)
     asset_video_reset(asset);
     if (asset->audio_decoder)
         avcodec_flush_buffers(asset->audio_decoder);
-    sound_reset(&asset->sound, position);
+    sound_reset(&asset->sound, asset_sound_from(asset, position));
+    asset->is_sound_running = false;
     asset->is_audio_end = false;
 }
 
@@ -124,7 +126,7 @@ static bool is_just_ahead(const struct asset *asset,
 
 static bool is_at_start(const struct asset *asset)
 {
-    return asset->video >= 0 ? asset->pictures <= 1 : asset->sound.wanted == 0;
+    return asset->video >= 0 ? asset->pictures <= 1 : !asset->is_sound_running;
 }
 
 /* One aim at the moment: 1, 0 (came out too late), -1 stopped. */
@@ -155,8 +157,8 @@ static int aim(struct asset *asset, const struct moment *moment,
     return 1;
 }
 
-int asset_seek(struct asset *asset, const struct moment *moment,
-               struct err *err)
+static int seek(struct asset *asset, const struct moment *moment,
+                struct err *err)
 {
     const AVRational sample = { 1, asset->house.sample_rate };
     const int64_t position = moment_ticks(moment, sample, 0);
@@ -164,8 +166,7 @@ int asset_seek(struct asset *asset, const struct moment *moment,
 
     if (is_just_ahead(asset, moment) || !asset->is_seekable ||
         (position == 0 && is_at_start(asset))) {
-        if (position > asset->sound.wanted)
-            asset->sound.wanted = position;
+        sound_forget(&asset->sound, asset_sound_from(asset, position));
         return 0;
     }
     const size_t tries = sizeof(EARLIER_US) / sizeof(EARLIER_US[0]);
@@ -179,6 +180,15 @@ int asset_seek(struct asset *asset, const struct moment *moment,
             return 0;
     }
     return rewind_asset(asset, position, err);
+}
+
+int asset_seek(struct asset *asset, const struct moment *moment,
+               struct err *err)
+{
+    asset->has_shown = false;
+    const int rc = seek(asset, moment, err);
+    asset->has_shown = false;
+    return rc;
 }
 
 int64_t asset_measure(struct asset *asset, struct rational in, struct err *err)

@@ -1,6 +1,10 @@
 /* asset_sound: sound out of packets, laid on the asset's timeline. */
 #include "media/asset_impl.h"
 
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
 /* Where a frame's first sample belongs, in house samples since time 0. */
 static bool position_of(struct asset *asset, const AVFrame *frame,
                         int64_t *position)
@@ -81,8 +85,60 @@ void asset_fill_sound(struct asset *asset, int64_t end)
     }
 }
 
-int asset_sound(struct asset *asset, int64_t position, int count, int16_t *out)
+int64_t asset_sound_from(const struct asset *asset, int64_t position)
 {
-    asset_fill_sound(asset, position + count);
-    return sound_read(&asset->sound, position, count, out);
+    return position - limiter_history(&asset->limiter);
+}
+
+/* Sound of [from, end) into the limiter; `out` NULL: nothing out. */
+static void limit(struct asset *asset, int64_t from, int64_t end, int16_t *out)
+{
+    while (from < end) {
+        const int count = (int)FFMIN(end - from, SOUND_CHUNK);
+        sound_read(&asset->sound, from, count, asset->sound_in);
+        limiter_run(&asset->limiter, asset->sound_in, count, out);
+        from += count;
+        if (out)
+            out += (ptrdiff_t)count * asset->house.channels;
+    }
+}
+
+/* Makes the limiter go on at `position`, wherever it was. */
+static void begin_at(struct asset *asset, int64_t position, double gain)
+{
+    const int64_t ahead = limiter_ahead(&asset->limiter);
+
+    limiter_reset(&asset->limiter, gain);
+    limit(asset, asset_sound_from(asset, position), position + ahead, NULL);
+    asset->is_sound_running = true;
+    asset->sound_gain = gain;
+    asset->sound_next = position;
+}
+
+int asset_sound(struct asset *asset, int64_t position, int count, double gain,
+                int16_t *out)
+{
+    const int64_t ahead = limiter_ahead(&asset->limiter);
+    const size_t channels = (size_t)asset->house.channels;
+    const int64_t end = position + count;
+
+    asset_fill_sound(asset, end + ahead);
+    const int real = sound_real(&asset->sound, position, count);
+    const bool is_same =
+        asset->is_sound_running && !(fabs(asset->sound_gain - gain) > 0);
+    /* A frame has the first sample of the next one too. */
+    if (is_same && asset->sound_next == position + 1) {
+        memcpy(out, asset->sound_last, channels * sizeof(*out));
+        out += channels;
+    } else if (!is_same || asset->sound_next != position) {
+        begin_at(asset, position, gain);
+    }
+    limit(asset, asset->sound_next + ahead, end + ahead, out);
+    if (end > asset->sound_next)
+        memcpy(asset->sound_last,
+               out + (size_t)(end - asset->sound_next - 1) * channels,
+               channels * sizeof(*out));
+    asset->sound_next = end;
+    sound_forget(&asset->sound, end - 1);
+    return real;
 }

@@ -18,6 +18,7 @@ void asset_video_reset(struct asset *asset)
         avcodec_flush_buffers(asset->video_decoder);
     av_frame_unref(asset->now.frame);
     av_frame_unref(asset->next.frame);
+    av_frame_unref(asset->former);
     asset->now.number = asset->next.number = -1;
     asset->has_next = false;
     asset->is_video_end = false;
@@ -54,9 +55,18 @@ static int64_t duration_of(const struct asset *asset, const AVFrame *frame)
     const int64_t ten_seconds =
         av_rescale_q(10, (AVRational){ 1, 1 }, asset->base);
 
+    const AVRational coded = asset->video_decoder->framerate;
+    int64_t least = 0;
+
+    /* The last one's is a field's in an MPEG-TS. */
+    if (asset->video_decoder->codec_id == AV_CODEC_ID_MPEG2VIDEO &&
+        coded.num > 0 && coded.den > 0)
+        least = av_rescale_q(2 + FFMIN(frame->repeat_pict, 4),
+                             av_mul_q(av_inv_q(coded), (AVRational){ 1, 2 }),
+                             asset->base);
     if (frame->pkt_duration > 0 && frame->pkt_duration <= ten_seconds)
-        return frame->pkt_duration;
-    return usual_duration(asset);
+        return FFMAX(frame->pkt_duration, least);
+    return FFMAX(usual_duration(asset), least);
 }
 
 static void note_captions(struct asset_picture *picture)
@@ -72,11 +82,29 @@ static void note_captions(struct asset_picture *picture)
     picture->captions_size = (uint32_t)size;
 }
 
+/*
+ * Film with 2:3 pulldown by flags is shown as film: what follows a picture of
+ * three fields comes half a field earlier, when it was exposed, or a house of
+ * the film's rate would lose every other picture.  At 29.97 and 59.94 it makes
+ * no difference.  The tick more is the container's rounding.
+ */
+static int64_t due_of(const struct asset_picture *next, int64_t former_pts,
+                      int former_repeats)
+{
+    const int64_t gap = next->pts - former_pts;
+
+    if (former_pts == AV_NOPTS_VALUE || former_repeats != 1 ||
+        next->repeats != 0 || gap < 6)
+        return next->pts;
+    return next->pts - gap / 6 - 1;
+}
+
 /* Fills in what goes with the picture in next.frame. */
 static void finish_next(struct asset *asset, int64_t former_pts,
                         int64_t former_duration)
 {
     struct asset_picture *next = &asset->next;
+    const int former_repeats = next->repeats;
     AVFrame *frame = next->frame;
     AVStream *stream = asset->format->streams[asset->video];
 
@@ -86,11 +114,14 @@ static void finish_next(struct asset *asset, int64_t former_pts,
             former_pts == AV_NOPTS_VALUE ? 0 : former_pts + former_duration;
     if (former_pts != AV_NOPTS_VALUE && next->pts < former_pts)
         next->pts = former_pts;
+    next->repeats = frame->interlaced_frame ? 0 : frame->repeat_pict;
+    next->due = due_of(next, former_pts, former_repeats);
     next->grid = asset->has_first ? moment_grid(next->pts - asset->first_pts,
                                                 asset->base, asset->rate)
                                   : 0;
     next->duration = duration_of(asset, frame);
     next->number = asset->pictures++;
+    next->field = 0;
     next->work_us = asset->packet_work_us;
     next->sar = av_guess_sample_aspect_ratio(asset->format, stream, frame);
     next->turn = turn_of(asset, frame);
@@ -188,7 +219,12 @@ static void advance(struct asset *asset, bool was_shown)
     const uint32_t kept_size = was_shown ? 0 : former.captions_size;
 
     memcpy(kept, former.captions, sizeof(kept));
-    av_frame_unref(former.frame);
+    /* The deinterlacer looks back as well. */
+    av_frame_unref(asset->former);
+    if (asset->next.frame->interlaced_frame)
+        av_frame_move_ref(asset->former, former.frame);
+    else
+        av_frame_unref(former.frame);
     asset->now = asset->next;
     asset->next.frame = former.frame; /* empty */
     asset->has_next = false;
@@ -211,6 +247,30 @@ bool asset_is_due(const struct asset *asset, int64_t pts,
     return ticks <= moment_ticks(moment, asset->base, 0);
 }
 
+/*
+ * Which field of the present picture is on screen: the second from half way to
+ * the next picture on.  On the asset's steady rate that is exact, see
+ * moment_grid().
+ */
+static int field_on_screen(const struct asset *asset,
+                           const struct moment *moment)
+{
+    const struct asset_picture *now = &asset->now;
+    const struct asset_picture *next = asset->has_next ? &asset->next : NULL;
+
+    if (now->number < 0 || !now->frame->interlaced_frame)
+        return 0;
+    if (now->grid >= 0 && (next == NULL || next->grid > now->grid)) {
+        const AVRational half =
+            av_mul_q(av_inv_q(asset->rate), (AVRational){ 1, 2 });
+        const int64_t end = next ? next->grid : now->grid + 1;
+        return moment_ticks(moment, half, 0) >= now->grid + end;
+    }
+    const int64_t end = next ? next->pts : now->pts + now->duration;
+    const int64_t middle = (now->pts + end) / 2 - asset->first_pts;
+    return moment_ticks(moment, asset->base, 0) >= middle;
+}
+
 static enum asset_result is_over(const struct asset *asset,
                                  const struct moment *moment)
 {
@@ -225,6 +285,7 @@ enum asset_result asset_show(struct asset *asset, const struct moment *moment)
                                     house_max_samples(&asset->house));
         return is_over(asset, moment);
     }
+    /* What lies before the first moment asked for is nobody's caption. */
     bool was_shown = true;
     for (;;) {
         if (!asset->has_next && !asset->is_video_end &&
@@ -232,11 +293,13 @@ enum asset_result asset_show(struct asset *asset, const struct moment *moment)
             return ASSET_STOPPED;
         /* Before the first picture there is the first. */
         if (!asset->has_next || (asset->now.number >= 0 &&
-                                 !asset_is_due(asset, asset->next.pts, moment)))
+                                 !asset_is_due(asset, asset->next.due, moment)))
             break;
-        advance(asset, was_shown);
+        advance(asset, was_shown || !asset->has_shown);
         was_shown = false;
     }
+    asset->has_shown = true;
+    asset->now.field = field_on_screen(asset, moment);
     return is_over(asset, moment);
 }
 

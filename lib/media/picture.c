@@ -1,11 +1,13 @@
 /*
  * picture: scaling into house pictures.
  *
- *   decoded -> (deinterlace) -> swscale -> (turn) -> planes inside black bars
+ *   decoded -> (deinterlace) -> swscale -> (matrix or tone) -> (alpha) ->
+ * (turn)
+ *           -> planes inside black bars
  *
  * swscale writes straight into the target (a pool slot) unless the picture is
- * turned as well.  A picture with another matrix than the house's goes through
- * swscale's own conversion, which costs more; equal matrices are the rule.
+ * turned as well or has bars at its sides; matrix and alpha work there in
+ * place.
  */
 #include "media/picture.h"
 
@@ -97,48 +99,20 @@ uint32_t picture_turn(const int32_t *m)
     return TURN_NONE;
 }
 
-static int house_matrix(const struct house *house)
-{
-    return house->height >= 720 ? SWS_CS_ITU709 : SWS_CS_ITU601;
-}
-
-static int matrix_of(const AVFrame *frame)
-{
-    switch (frame->colorspace) {
-    case AVCOL_SPC_BT709:
-        return SWS_CS_ITU709;
-    case AVCOL_SPC_FCC:
-        return SWS_CS_FCC;
-    case AVCOL_SPC_BT470BG:
-    case AVCOL_SPC_SMPTE170M:
-        return SWS_CS_ITU601;
-    case AVCOL_SPC_SMPTE240M:
-        return SWS_CS_SMPTE240M;
-    case AVCOL_SPC_BT2020_NCL:
-    case AVCOL_SPC_BT2020_CL:
-        return SWS_CS_BT2020;
-    default: /* libav's enum, not ours: the usual guess by size */
-        return frame->height >= 720 || frame->width >= 1280 ? SWS_CS_ITU709
-                                                            : SWS_CS_ITU601;
-    }
-}
-
-/* The "J" formats of old mean full range. */
-static int plain_format(int format, bool *is_full)
+/* The "J" formats of old are said by the range. */
+static int plain_format(int format)
 {
     switch (format) {
+    case AV_PIX_FMT_YUVJ411P:
+        return AV_PIX_FMT_YUV411P;
     case AV_PIX_FMT_YUVJ420P:
-        *is_full = true;
         return AV_PIX_FMT_YUV420P;
     case AV_PIX_FMT_YUVJ422P:
-        *is_full = true;
         return AV_PIX_FMT_YUV422P;
-    case AV_PIX_FMT_YUVJ444P:
-        *is_full = true;
-        return AV_PIX_FMT_YUV444P;
     case AV_PIX_FMT_YUVJ440P:
-        *is_full = true;
         return AV_PIX_FMT_YUV440P;
+    case AV_PIX_FMT_YUVJ444P:
+        return AV_PIX_FMT_YUV444P;
     default:
         return format;
     }
@@ -148,13 +122,18 @@ void picture_format_of(struct picture_format *format, const AVFrame *frame,
                        AVRational sar, uint32_t turn)
 {
     const bool has_sar = sar.num > 0 && sar.den > 0;
+    const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(frame->format);
 
     memset(format, 0, sizeof(*format)); /* compared with memcmp() */
     format->width = frame->width;
     format->height = frame->height;
-    format->is_full = frame->color_range == AVCOL_RANGE_JPEG;
-    format->pixel_format = plain_format(frame->format, &format->is_full);
-    format->matrix = matrix_of(frame);
+    format->is_full = colour_is_full(frame);
+    format->pixel_format = plain_format(frame->format);
+    format->matrix = colour_matrix_of(frame);
+    format->siting = (int)frame->chroma_location;
+    format->has_alpha = about && (about->flags & AV_PIX_FMT_FLAG_ALPHA) != 0;
+    format->tone = (int)tone_kind_of(frame);
+    format->primaries = tone_primaries_of(frame);
     format->is_interlaced = frame->interlaced_frame != 0;
     format->sar = has_sar ? sar : (AVRational){ 1, 1 };
     format->turn = turn;
@@ -166,15 +145,15 @@ bool picture_is_house(const struct picture_format *format,
     return format->width == house->width && format->height == house->height &&
            format->pixel_format == AV_PIX_FMT_YUV420P && !format->is_full &&
            !format->is_interlaced && format->turn == TURN_NONE &&
-           format->sar.num == format->sar.den &&
-           format->matrix == house_matrix(house);
+           format->tone == TONE_NONE && format->sar.num == format->sar.den &&
+           format->matrix == colour_house_matrix(house);
 }
 
 void scaler_init(struct scaler *scaler, const struct house *house)
 {
     *scaler = SCALER_EMPTY;
     scaler->house = *house;
-    scaler->matrix_out = house_matrix(house);
+    scaler->matrix_out = colour_house_matrix(house);
 }
 
 static void forget(struct scaler *scaler)
@@ -182,7 +161,11 @@ static void forget(struct scaler *scaler)
     sws_freeContext(scaler->sws);
     scaler->sws = NULL;
     av_frame_free(&scaler->field);
-    av_frame_free(&scaler->turned);
+    av_frame_free(&scaler->flat);
+    av_frame_free(&scaler->alpha);
+    av_frame_free(&scaler->deep);
+    tone_free(scaler->tone);
+    scaler->tone = NULL;
 }
 
 void scaler_clear(struct scaler *scaler)
@@ -240,28 +223,141 @@ static AVFrame *picture_memory(int width, int height, int pixel_format)
     return frame;
 }
 
+/*
+ * Where chroma lies in the luma grid, in 1/256 of its step (ITU-T H.273 figure
+ * 10); -513: swscale's own.  Pictures that say nothing are sited as MPEG-2 and
+ * later are, left; of full range as JPEG's, in the middle.
+ */
+static void chroma_place(const struct picture_format *format, int *across,
+                         int *down)
+{
+    const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(format->pixel_format);
+    const bool is_yuv =
+        about && about->nb_components >= 3 && format->matrix != AVCOL_SPC_RGB;
+    int siting = format->siting;
+
+    if (siting == AVCHROMA_LOC_UNSPECIFIED)
+        siting = format->is_full ? AVCHROMA_LOC_CENTER : AVCHROMA_LOC_LEFT;
+    *across = *down = -513;
+    if (is_yuv && about->log2_chroma_w == 1)
+        *across = siting == AVCHROMA_LOC_CENTER || siting == AVCHROMA_LOC_TOP ||
+                          siting == AVCHROMA_LOC_BOTTOM
+                      ? 128
+                      : 0;
+    if (is_yuv && about->log2_chroma_h == 1)
+        *down =
+            siting == AVCHROMA_LOC_TOPLEFT || siting == AVCHROMA_LOC_TOP ? 0
+            : siting == AVCHROMA_LOC_BOTTOM || siting == AVCHROMA_LOC_BOTTOMLEFT
+                ? 256
+                : 128;
+}
+
 /* The range must be known before swscale chooses its functions. */
 static struct SwsContext *make_sws(const struct picture_format *format,
-                                   int width, int height)
+                                   int width, int height, int pixel_format)
 {
     struct SwsContext *sws = sws_alloc_context();
+    int across, down;
 
     if (sws == NULL)
         return NULL;
+    chroma_place(format, &across, &down);
     av_opt_set_int(sws, "srcw", format->width, 0);
     av_opt_set_int(sws, "srch", format->height, 0);
     av_opt_set_int(sws, "src_format", format->pixel_format, 0);
     av_opt_set_int(sws, "src_range", format->is_full, 0);
+    av_opt_set_int(sws, "src_h_chr_pos", across, 0);
+    av_opt_set_int(sws, "src_v_chr_pos", down, 0);
     av_opt_set_int(sws, "dstw", width, 0);
     av_opt_set_int(sws, "dsth", height, 0);
-    av_opt_set_int(sws, "dst_format", AV_PIX_FMT_YUV420P, 0);
+    av_opt_set_int(sws, "dst_format", pixel_format, 0);
     av_opt_set_int(sws, "dst_range", 0, 0);
+    av_opt_set_int(sws, "dst_h_chr_pos", 0, 0);
+    av_opt_set_int(sws, "dst_v_chr_pos", 128, 0);
     av_opt_set_int(sws, "sws_flags", SWS_BICUBIC | SWS_ACCURATE_RND, 0);
     if (sws_init_context(sws, NULL, NULL) < 0) {
         sws_freeContext(sws);
         return NULL;
     }
     return sws;
+}
+
+static int sws_matrix(int matrix)
+{
+    switch (matrix) {
+    case AVCOL_SPC_FCC:
+        return SWS_CS_FCC;
+    case AVCOL_SPC_SMPTE170M:
+        return SWS_CS_ITU601;
+    case AVCOL_SPC_SMPTE240M:
+        return SWS_CS_SMPTE240M;
+    case AVCOL_SPC_BT2020_NCL:
+        return SWS_CS_BT2020;
+    default: /* libav's enum, not ours */
+        return SWS_CS_ITU709;
+    }
+}
+
+/* What swscale makes. */
+static int scaled_format(const struct picture_format *format)
+{
+    if (format->tone)
+        return format->has_alpha ? AV_PIX_FMT_YUVA420P10 : AV_PIX_FMT_YUV420P10;
+    return format->has_alpha ? AV_PIX_FMT_YUVA420P : AV_PIX_FMT_YUV420P;
+}
+
+/* What lies beside the scaled picture: 0, -1 no memory. */
+static int make_memory(struct scaler *scaler, int width, int height)
+{
+    const struct picture_format *format = &scaler->format;
+    const bool is_weave =
+        format->is_interlaced && deinterlace_can(format->pixel_format);
+    /* swscale writes whole vectors, so beyond the right edge. */
+    const bool has_flat = format->turn || scaler->width < scaler->house.width;
+
+    if (is_weave)
+        scaler->field =
+            picture_memory(format->width, format->height, format->pixel_format);
+    if (has_flat)
+        scaler->flat = picture_memory(width, height, AV_PIX_FMT_YUV420P);
+    if (format->has_alpha)
+        scaler->alpha = picture_memory(width, height, AV_PIX_FMT_GRAY8);
+    if (format->tone)
+        scaler->deep = picture_memory(width, height, scaled_format(format));
+    return (is_weave && !scaler->field) || (has_flat && !scaler->flat) ||
+                   (format->has_alpha && !scaler->alpha) ||
+                   (format->tone && !scaler->deep)
+               ? -1
+               : 0;
+}
+
+/* How the scaled picture's colours become the house's: 0, -1 no memory. */
+static int make_colours(struct scaler *scaler, int matrix)
+{
+    const struct picture_format *format = &scaler->format;
+    const struct tone_config config = { .kind = (enum tone_kind)format->tone,
+                                        .primaries = format->primaries,
+                                        .from = matrix,
+                                        .to = scaler->matrix_out,
+                                        .peak_nits = scaler->peak_nits };
+
+    scaler->has_matrix = !format->tone && matrix != scaler->matrix_out;
+    matrix_init(&scaler->matrix, matrix, scaler->matrix_out);
+    scaler->tone_peak = scaler->peak_nits;
+    if (format->tone)
+        scaler->tone = tone_new(&config);
+    return format->tone && scaler->tone == NULL ? -1 : 0;
+}
+
+/* The scaled picture's own matrix; RGB gets the house's at once, or one that
+ * holds its primaries. */
+static int scaled_matrix(const struct scaler *scaler)
+{
+    const struct picture_format *format = &scaler->format;
+
+    if (format->matrix != AVCOL_SPC_RGB)
+        return format->matrix;
+    return format->tone ? AVCOL_SPC_BT2020_NCL : scaler->matrix_out;
 }
 
 static int remake(struct scaler *scaler, const struct picture_format *format,
@@ -273,18 +369,12 @@ static int remake(struct scaler *scaler, const struct picture_format *format,
     const bool is_lying = (format->turn & TURN_TRANSPOSE) != 0;
     const int width = is_lying ? scaler->height : scaler->width;
     const int height = is_lying ? scaler->width : scaler->height;
-    const bool is_weave =
-        format->is_interlaced && deinterlace_can(format->pixel_format);
 
-    if (is_weave)
-        scaler->field =
-            picture_memory(format->width, format->height, format->pixel_format);
-    if (format->turn)
-        scaler->turned = picture_memory(width, height, AV_PIX_FMT_YUV420P);
-    if ((is_weave && !scaler->field) || (format->turn && !scaler->turned))
+    const int matrix = scaled_matrix(scaler);
+    if (make_memory(scaler, width, height) < 0 ||
+        make_colours(scaler, matrix) < 0)
         return err_set(err, ERR_SYSTEM, "no memory for a picture");
-
-    scaler->sws = make_sws(format, width, height);
+    scaler->sws = make_sws(format, width, height, scaled_format(format));
     if (scaler->sws == NULL) {
         const char *name = av_get_pix_fmt_name(format->pixel_format);
         return err_set(err, ERR_INPUT,
@@ -292,9 +382,9 @@ static int remake(struct scaler *scaler, const struct picture_format *format,
                        format->width, format->height, name ? name : "?", width,
                        height);
     }
-    sws_setColorspaceDetails(
-        scaler->sws, sws_getCoefficients(format->matrix), format->is_full,
-        sws_getCoefficients(scaler->matrix_out), 0, 0, 1 << 16, 1 << 16);
+    const int *table = sws_getCoefficients(sws_matrix(matrix));
+    sws_setColorspaceDetails(scaler->sws, table, format->is_full, table, 0, 0,
+                             1 << 16, 1 << 16);
     return 0;
 }
 
@@ -303,6 +393,10 @@ static void turn_plane(uint8_t *to, int to_stride, const uint8_t *from,
                        int from_stride, int width, int height, uint32_t turn)
 {
     /* width and height are the target's. */
+    if (turn == TURN_NONE) {
+        av_image_copy_plane(to, to_stride, from, from_stride, width, height);
+        return;
+    }
     for (int y = 0; y < height; y++) {
         const int v = turn & TURN_MIRROR_Y ? height - 1 - y : y;
         uint8_t *row = to + y * to_stride;
@@ -326,38 +420,87 @@ static void bars(const struct scaler *scaler, const struct planes *to)
     fill(to, right, scaler->top, house->width - right, scaler->height);
 }
 
+/* The part of the house picture that is not bars. */
+static struct planes inner(const struct scaler *scaler, const struct planes *to)
+{
+    struct planes in = *to;
+
+    for (int p = 0; p < 3; p++)
+        in.data[p] +=
+            (scaler->top >> (p > 0)) * in.stride[p] + (scaler->left >> (p > 0));
+    return in;
+}
+
+/* The alpha of 10 bits as 8. */
+static void narrow_alpha(const AVFrame *to, const AVFrame *deep)
+{
+    for (int y = 0; y < to->height; y++) {
+        const uint16_t *from =
+            (const uint16_t *)(deep->data[3] + y * deep->linesize[3]);
+        uint8_t *row = to->data[0] + y * to->linesize[0];
+        for (int x = 0; x < to->width; x++)
+            row[x] = (uint8_t)((from[x] & 1023) >> 2);
+    }
+}
+
+/* Scales and recolours into `to`, of the scaled size, not yet turned. */
+static int scale(struct scaler *scaler, const AVFrame *frame,
+                 const struct planes *to, int width, int height,
+                 struct err *err)
+{
+    const AVFrame *alpha = scaler->alpha;
+    const AVFrame *deep = scaler->deep;
+    uint8_t *data[4] = { to->data[0], to->data[1], to->data[2],
+                         alpha ? alpha->data[0] : NULL };
+    const int stride[4] = { to->stride[0], to->stride[1], to->stride[2],
+                            alpha ? alpha->linesize[0] : 0 };
+    const int rc =
+        sws_scale(scaler->sws, (const uint8_t *const *)frame->data,
+                  frame->linesize, 0, scaler->format.height,
+                  deep ? deep->data : data, deep ? deep->linesize : stride);
+
+    if (rc < 0)
+        return av_fail(err, rc, NULL, "a picture cannot be scaled");
+    if (deep)
+        tone_apply(scaler->tone, deep, to, width, height);
+    if (deep && alpha)
+        narrow_alpha(alpha, deep);
+    if (scaler->has_matrix)
+        matrix_apply(&scaler->matrix, to, width, height);
+    if (alpha)
+        colour_over_black(to, width, height, alpha->data[0],
+                          alpha->linesize[0]);
+    return 0;
+}
+
 int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
                 uint32_t turn, const struct planes *to, struct err *err)
 {
     struct picture_format format;
-    uint8_t *inner[4] = { NULL };
-    int stride[4] = { 0 };
 
     picture_format_of(&format, frame, sar, turn);
-    if ((scaler->sws == NULL ||
+    if ((scaler->sws == NULL || scaler->tone_peak != scaler->peak_nits ||
          memcmp(&format, &scaler->format, sizeof(format)) != 0) &&
         remake(scaler, &format, err) < 0)
         return -1;
     if (scaler->field) {
-        deinterlace(scaler->field, frame);
+        deinterlace(scaler->field, scaler->former, frame, scaler->next,
+                    scaler->which);
         frame = scaler->field;
     }
     bars(scaler, to);
-    for (int p = 0; p < 3; p++) {
-        inner[p] = to->data[p] + (scaler->top >> (p > 0)) * to->stride[p] +
-                   (scaler->left >> (p > 0));
-        stride[p] = to->stride[p];
-    }
-    AVFrame *turned = scaler->turned;
-    const int rc = sws_scale(scaler->sws, (const uint8_t *const *)frame->data,
-                             frame->linesize, 0, format.height,
-                             turned ? turned->data : inner,
-                             turned ? turned->linesize : stride);
-    if (rc < 0)
-        return av_fail(err, rc, NULL, "a picture cannot be scaled");
-    for (int p = 0; turned && p < 3; p++) {
-        turn_plane(inner[p], stride[p], turned->data[p], turned->linesize[p],
+    const struct planes in = inner(scaler, to);
+    const AVFrame *flat = scaler->flat;
+    if (flat == NULL)
+        return scale(scaler, frame, &in, scaler->width, scaler->height, err);
+    const struct planes out = {
+        .data = { flat->data[0], flat->data[1], flat->data[2] },
+        .stride = { flat->linesize[0], flat->linesize[1], flat->linesize[2] },
+    };
+    if (scale(scaler, frame, &out, flat->width, flat->height, err) < 0)
+        return -1;
+    for (int p = 0; p < 3; p++)
+        turn_plane(in.data[p], in.stride[p], out.data[p], out.stride[p],
                    scaler->width >> (p > 0), scaler->height >> (p > 0), turn);
-    }
     return 0;
 }

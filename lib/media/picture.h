@@ -13,6 +13,8 @@
 
 #include "err/err.h"
 #include "frame/house.h"
+#include "media/colour.h"
+#include "media/tone.h"
 
 /* How a decoded picture is to be turned: transpose first, then mirror. */
 enum picture_turn {
@@ -24,12 +26,6 @@ enum picture_turn {
 
 /* The turn of a display matrix (9 values, 16.16); odd angles are ignored. */
 uint32_t picture_turn(const int32_t *matrix);
-
-/* Planes of a house picture: yuv420p. */
-struct planes {
-    uint8_t *data[3];
-    int stride[3];
-};
 
 /* Bytes of a house picture with 64-byte strides, and its planes in memory. */
 uint32_t planes_bytes(const struct house *house);
@@ -46,8 +42,12 @@ void planes_fade(const struct planes *planes, const struct house *house,
 /* What a picture looks like, as far as conversion depends on it. */
 struct picture_format {
     int width, height, pixel_format;
-    int matrix;   /* SWS_CS_... */
+    int matrix;   /* AVCOL_SPC_..., see colour_matrix_of() */
+    int siting;   /* AVCHROMA_LOC_... */
     bool is_full; /* range */
+    bool has_alpha;
+    int tone;      /* enum tone_kind */
+    int primaries; /* AVCOL_PRI_..., of BT.709's kind: AVCOL_PRI_BT709 */
     bool is_interlaced;
     AVRational sar; /* never 0 */
     uint32_t turn;
@@ -66,8 +66,18 @@ struct scaler {
     struct SwsContext *sws;
     int left, top, width, height; /* in the house picture, even */
     int matrix_out;
-    AVFrame *field;  /* deinterlaced, at source size */
-    AVFrame *turned; /* scaled, not yet turned */
+    int peak_nits; /* of PQ, set by the owner before scaler_draw(); 0: usual */
+    int tone_peak; /* that `tone` is made for */
+    struct tone *tone; /* instead of `matrix`, or NULL */
+    bool has_matrix;   /* another one than the house's: `matrix` */
+    struct matrix matrix;
+    /* Set by the owner before scaler_draw() of an interlaced picture. */
+    const AVFrame *former, *next;
+    int which;      /* field: 0 the first in time, 1 the second */
+    AVFrame *field; /* deinterlaced, at source size */
+    AVFrame *flat;  /* scaled, not yet turned nor put between bars */
+    AVFrame *alpha; /* scaled, 8 bits (with `deep`: made from its 10) */
+    AVFrame *deep;  /* scaled, in 10 bits for `tone` */
 };
 
 /* clang-format off */
@@ -81,9 +91,13 @@ void scaler_clear(struct scaler *scaler);
 int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
                 uint32_t turn, const struct planes *to, struct err *err);
 
-/* deinterlace.c: `to` gets `from`'s better field in full height; both of the
- * same size and planar 8-bit format. */
-void deinterlace(AVFrame *to, const AVFrame *from);
+/*
+ * deinterlace.c: `to` gets a field of `now` in full height: 0 the first in
+ * time, 1 the second.  `former` and `next` are the pictures around it; NULL,
+ * or of another format: as if nothing moved there.
+ */
+void deinterlace(AVFrame *to, const AVFrame *former, const AVFrame *now,
+                 const AVFrame *next, int field);
 bool deinterlace_can(int pixel_format);
 
 #endif

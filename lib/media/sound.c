@@ -46,19 +46,19 @@ static void trim(struct sound *sound)
         return;
     const size_t left = (size_t)(sound->end - sound->start - drop);
     memmove(sound->samples, sound->samples + drop * sound->channels,
-            left * (size_t)sound->channels * sizeof(int16_t));
+            left * (size_t)sound->channels * sizeof(*sound->samples));
     sound->start += drop;
 }
 
 /* Room for `count` more samples; where they go, or NULL. */
-static int16_t *room(struct sound *sound, int64_t count, struct err *err)
+static float *room(struct sound *sound, int64_t count, struct err *err)
 {
     trim(sound);
     const size_t used = (size_t)(sound->end - sound->start);
     const size_t need = (used + (size_t)count) * (size_t)sound->channels;
 
     if (need > sound->capacity) {
-        int16_t *more = realloc(sound->samples, need * 2 * sizeof(*more));
+        float *more = realloc(sound->samples, need * 2 * sizeof(*more));
         if (more == NULL) {
             err_set(err, ERR_SYSTEM, "no memory for sound");
             return NULL;
@@ -76,7 +76,7 @@ static int convert(struct sound *sound, const uint8_t **in, int count,
     const int most = swr_get_out_samples(sound->resampler, count);
     if (most < 0)
         return av_fail(err, most, NULL, "sound cannot be resampled");
-    int16_t *at = room(sound, most + 1, err);
+    float *at = room(sound, most + 1, err);
     if (at == NULL)
         return -1;
     uint8_t *out[1] = { (uint8_t *)at };
@@ -131,7 +131,7 @@ static int open_resampler(struct sound *sound, const AVFrame *frame,
     av_channel_layout_default(&out, sound->channels);
     int rc = input_layout(&in, frame);
     if (rc >= 0)
-        rc = swr_alloc_set_opts2(&sound->resampler, &out, AV_SAMPLE_FMT_S16,
+        rc = swr_alloc_set_opts2(&sound->resampler, &out, AV_SAMPLE_FMT_FLT,
                                  sound->rate, &in, frame->format,
                                  frame->sample_rate, 0, NULL);
     if (rc >= 0)
@@ -166,7 +166,7 @@ static int jump(struct sound *sound, int64_t position, struct err *err)
         sound->start = sound->end = position;
         return 0;
     }
-    int16_t *at = room(sound, gap, err);
+    float *at = room(sound, gap, err);
     if (at == NULL)
         return -1;
     memset(at, 0, (size_t)gap * (size_t)sound->channels * sizeof(*at));
@@ -224,23 +224,32 @@ int sound_push(struct sound *sound, const AVFrame *frame, bool has_position,
                    frame->nb_samples, err);
 }
 
-int sound_read(struct sound *sound, int64_t position, int count, int16_t *out)
+int sound_real(const struct sound *sound, int64_t position, int count)
 {
     const int64_t from = FFMAX(position, sound->start);
     const int64_t to = FFMIN(position + count, sound->end);
+
+    return sound->has_position && from < to ? (int)(to - from) : 0;
+}
+
+void sound_read(const struct sound *sound, int64_t position, int count,
+                float *out)
+{
+    const int64_t from = FFMAX(position, sound->start);
+    const int real = sound_real(sound, position, count);
     const size_t channels = (size_t)sound->channels;
-    int real = 0;
 
     memset(out, 0, (size_t)count * channels * sizeof(*out));
-    if (sound->has_position && from < to) {
-        real = (int)(to - from);
+    if (real > 0)
         memcpy(out + (size_t)(from - position) * channels,
                sound->samples + (size_t)(from - sound->start) * channels,
                (size_t)real * channels * sizeof(*out));
-    }
-    if (position + count - 1 > sound->wanted)
-        sound->wanted = position + count - 1;
-    return real;
+}
+
+void sound_forget(struct sound *sound, int64_t position)
+{
+    if (position > sound->wanted)
+        sound->wanted = position;
 }
 
 void sound_scale(int16_t *samples, int count, int channels, int64_t gain_from,

@@ -10,7 +10,11 @@
  *   - less: the container's rounding, not touched, but when the mean of
  *     SOUND_DRIFT_FRAMES frames is over SOUND_DRIFT_US the resampler makes it
  *     good softly over one second.
- * What is asked for and not there is silence.  One thread.
+ * What is asked for and not there is silence.
+ *
+ * More channels than the house has are mixed down by ITU-R BS.775 annex 4
+ * without making it quieter, so sound is kept in floating point and may be over
+ * full scale: the limiter comes behind.  One thread.
  */
 #ifndef RV_MEDIA_SOUND_H
 #define RV_MEDIA_SOUND_H
@@ -32,7 +36,7 @@ struct sound {
     SwrContext *resampler;
     int in_rate, in_format;
     AVChannelLayout in_layout;
-    int16_t *samples; /* [start, end), interleaved */
+    float *samples; /* [start, end), interleaved; 1.0 is full scale */
     int64_t start, end;
     int64_t wanted; /* nothing below is kept */
     int64_t cut;    /* samples still to be cut off what comes */
@@ -62,12 +66,16 @@ int sound_push(struct sound *sound, const AVFrame *frame, bool has_position,
 /* Nothing follows: what the resampler still holds. */
 int sound_finish(struct sound *sound, struct err *err);
 
-/*
- * Copies `count` samples (each of all channels) from `position` on, silence
- * where there are none, and forgets all before the last of them.  Gives how
- * many were real.
- */
-int sound_read(struct sound *sound, int64_t position, int count, int16_t *out);
+/* Copies `count` samples (each of all channels) from `position` on, silence
+ * where there are none. */
+void sound_read(const struct sound *sound, int64_t position, int count,
+                float *out);
+
+/* How many of those are real. */
+int sound_real(const struct sound *sound, int64_t position, int count);
+
+/* What lies before `position` is not needed any more. */
+void sound_forget(struct sound *sound, int64_t position);
 
 /* Multiplies, from gain_from at the first to gain_to behind the last sample
  * (1 << 16 is unity), and clips. */

@@ -31,6 +31,10 @@ static int read_place(struct input *in, const json_t *o, struct err *err)
                 "at '%.40s' is unknown; give a frame number, \"now\" or null",
                 json_string_value(at));
         in->at_kind = INPUT_NOW;
+        if (member_int(o, "not_before", 0, INPUTS_FRAME_MAX, &has_at, &in->at,
+                       err) < 0)
+            return -1;
+        has_at = false;
     } else {
         if (member_int(o, "at", 0, INPUTS_FRAME_MAX, &has_at, &in->at, err) < 0)
             return -1;
@@ -152,6 +156,8 @@ static bool put_input(json_t *o, const struct input *in)
                       in->at_kind == INPUT_NOW
                           ? json_string("now")
                           : number_or_null(in->at_kind == INPUT_AT, in->at)) &&
+           (in->at_kind != INPUT_NOW || in->at == 0 ||
+            member_put(o, "not_before", json_integer(in->at))) &&
            member_put(o, "origin",
                       number_or_null(in->has_origin, in->origin)) &&
            (!in->has_until ||

@@ -15,14 +15,16 @@
  *   at      channel's frame number from which it is taken; null: right behind
  *           the former one's last frame (the first: at the ring's start);
  *           "now": the first frame that is not yet taken
+ *   not_before  optional, of "now": and no earlier frame than this one
  *   origin  channel's frame number of the pool's index 0 (lies before `at`
  *           when joined in progress or retried); null: `at` minus the first
  *           index that the pool holds
  *   until   optional: one past its last frame; what lies between an input's
  *           last frame and the next one's `at` is slate
  *   slate   instead of a pool: slate for this reason, with the channel's state
- *           meanwhile (2 or 3), and optionally segment and asset that it
- *           stands for
+ *           meanwhile (2 or 3)
+ *   segment, asset  optional: what it plays, or the slate stands for; as-run
+ *           lines of slate name it
  *   end     nothing follows the last input: the ring ends there
  *
  * The last serial wins.  What is staged and unchanged stays staged; the stage
@@ -46,7 +48,7 @@ enum input_at { INPUT_BEHIND = 0, INPUT_AT, INPUT_NOW };
 struct input {
     char pool[1024]; /* "": slate */
     enum input_at at_kind;
-    int64_t at; /* if INPUT_AT */
+    int64_t at; /* INPUT_AT: from there; INPUT_NOW: not before (0: at once) */
     bool has_origin;
     int64_t origin;
     bool has_until;
@@ -54,8 +56,8 @@ struct input {
     enum stage_reason reason;
     int32_t state;     /* slate: channel state meanwhile, 2 or 3 */
     char why[256];     /* slate: its text, for status */
-    char segment[128]; /* slate: the segment that it stands for, or "" */
-    char asset[1024];  /* slate: the asset that it stands for, or "" */
+    char segment[128]; /* the segment that it plays or stands for, or "" */
+    char asset[1024];  /* the asset, or "" */
 };
 
 struct inputs {

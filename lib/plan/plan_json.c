@@ -148,7 +148,7 @@ static void read_pad(struct reader *r, const struct field *f,
     if (!take_string(r, f->name, v, name, sizeof(name)))
         return;
     const int pad = segment_pad_from_name(name);
-    if (pad < 0) {
+    if (pad < 0 || pad == PAD_NONE) {
         snprintf(text, sizeof(text),
                  "'%.40s' is unknown; give hold, black or slate", name);
         wrong(r, v, f->name, text);

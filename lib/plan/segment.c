@@ -24,6 +24,7 @@ static const char *const PADS[] = {
     [PAD_SLATE] = "slate",
     [PAD_HOLD] = "hold",
     [PAD_BLACK] = "black",
+    [PAD_NONE] = "none",
 };
 
 #define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))

@@ -49,7 +49,9 @@ enum segment_type {
     SEGMENT_SLATE
 };
 
-enum segment_pad { PAD_SLATE = 0, PAD_HOLD, PAD_BLACK };
+/* PAD_NONE, in lines only: the segment ends with its last picture where that
+ * comes before `frames` (a preview, behind which the plan goes on). */
+enum segment_pad { PAD_SLATE = 0, PAD_HOLD, PAD_BLACK, PAD_NONE };
 
 /* An exact time in seconds; den > 0, lowest terms. */
 struct rational {

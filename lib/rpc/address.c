@@ -183,7 +183,7 @@ static int bind_unix(const char *path, struct err *err)
         socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_errno(err, ERR_SYSTEM, "socket %s", path);
-    const mode_t mask = umask(0077);
+    const mode_t mask = umask(0177);
     const int rc = bind(fd, (const struct sockaddr *)&name, sizeof(name));
     const int number = errno;
     umask(mask);

@@ -19,7 +19,7 @@
 #include "err/err.h"
 #include "frame/shm.h"
 
-#define STATS_LAYOUT_VERSION 1
+#define STATS_LAYOUT_VERSION 2
 
 enum stats_counter {
     STATS_FRAMES_DECODED = 0, /* made ready in a pool, pre-roll not counted */
@@ -58,6 +58,8 @@ enum stats_gauge {
     STATS_PORT,           /* director */
     STATS_MIN_DEPTH,      /* stage */
     STATS_MAX_DEPTH,      /* stage */
+    STATS_RUNTIME_OFFSET_US, /* director: MasterClock minus the runtime's, by
+                                the last SwitchToLive that told the time */
     STATS_GAUGES
 };
 

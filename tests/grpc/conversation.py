@@ -53,10 +53,10 @@ class Control:
         return self.call(CONTROL + "LoadPreview", pb.LoadPreviewRequest(
             channel_id=channel, asset_path=asset, **more), pb.LoadPreviewResponse)
 
-    def switch(self, channel, at=0):
+    def switch(self, channel, at=0, ahead_ms=0):
         return self.call(CONTROL + "SwitchToLive", pb.SwitchToLiveRequest(
             channel_id=channel, target_boundary_time_ms=at,
-            issued_at_time_ms=int(time.time() * 1000)), pb.SwitchToLiveResponse)
+            issued_at_time_ms=int(time.time() * 1000) + ahead_ms), pb.SwitchToLiveResponse)
 
     def version(self, metadata=()):
         return self.call(CONTROL + "GetVersion", pb.ApiVersionRequest(),
@@ -125,6 +125,12 @@ def life(control, plan, other, asset):
     print(json.dumps({"first": cut.live_start_pts, "second": timed.live_start_pts}),
           flush=True)
     until(lambda: control.status(1).segment.startswith("b"), "the plan goes on")
+
+    # two seconds of it from one second on, counted at another rate
+    control.load(1, asset, start_frame=25, frame_count=50, fps_numerator=25, fps_denominator=1)
+    until(lambda: control.switch(1).result_code == OK, "switched at another rate")
+    until(lambda: control.status(1).segment.startswith("preview"), "it is on air")
+    until(lambda: control.status(1).segment.startswith("b"), "the plan goes on again")
     assert control.stop(1).success
     assert control.stop(1).success
     assert control.status(1).state == 0

@@ -95,6 +95,41 @@ check_stream() {
     check_stream "$BATS_TEST_TMPDIR/out.ts"
 }
 
+@test "behind a jump a plan with times is joined where the clock then is" {
+    # an hour of A from now on, then B for an hour
+    jq --arg start "$(date -u +%Y-%m-%dT%H:%M:%SZ)" '.start = $start
+        | .segments[] += {type: "filler", duration: 3600}' "$plan" >"$plan.timed"
+    start_serve
+    ctl start 1 "$plan.timed"
+    wait_until '[ "$(ctl status --json | jq -r ".[0].segment")" = film ]' 10
+    receive 1 8 "$BATS_TEST_TMPDIR/out.ts" &
+    viewer=$!
+    system_clock 5400000000 # to half past one
+    wait_until '[ "$(ctl status --json | jq -r ".[0].segment")" = spot ]' 6
+    wait $viewer
+    ctl stop 1
+    stop_serve
+    marks "$BATS_TEST_TMPDIR/out.ts" . >"$SUMMARY"
+    assert_eq "$(jq -c '[.pts_constant, .gaps]' "$SUMMARY")" '[true,0]'
+    # no slate between the two
+    jq -r .runs "$SUMMARY" | grep -qE '^1:[0-9]+-[0-9]+( 1:0-[0-9]+)?( 2:[0-9]+-59)+' ||
+        { jq -r .runs "$SUMMARY" >&2; false; }
+}
+
+@test "the caller's own clock shows as an offset and is not followed" {
+    start_serve
+    ctl start 1 "$plan"
+    ctl load 1 "$B"
+    wait_until '[ "$(metric retrovue_playout_channel_state)" = 2 ]' 10
+    echo 5000000 >"$BATS_TEST_TMPDIR/callers" # 5 s ahead of everybody
+    RETROVUE_TEST_CLOCK_OFFSET=$BATS_TEST_TMPDIR/callers ctl switch 1
+    wait_until 'metric retrovue_playout_runtime_clock_offset_seconds |
+        awk "{ exit !(\$1 > -5.1 && \$1 < -4.5) }"' 5
+    assert_eq "$(plain_metric retrovue_playout_clock_jumps_total)" 0
+    ctl stop 1
+    stop_serve
+}
+
 @test "a virtual clock is set with rv-ctl clock" {
     start_serve --clock virtual:2026-11-23T14:00:00Z
     clock_is '.source == "virtual" and .rate_millionths == 1000000 and
@@ -108,7 +143,9 @@ check_stream() {
     clock --rate 20.5 | jq -e '.rate_millionths == 20500000'
     # a new server goes on with it
     kill -KILL "$SERVE"
-    status_within "$SERVE" 5 || true
+    status=0
+    status_within "$SERVE" 5 || status=$?
+    assert_eq "$status" 137
     rm -f "$BATS_TEST_TMPDIR/serve.out"
     start_serve
     clock_is '.source == "virtual" and .rate_millionths == 20500000'

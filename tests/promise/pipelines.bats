@@ -78,9 +78,10 @@ setup() {
 	{"version":1, $HOUSE, "segments":[
 	  {"asset":"gone.mkv"}, {"asset":"$A"}, {"asset":"nowhere.mkv"}, {"asset":"$B"}]}
 	PLAN
+    # a pipeline's status is its last program's, and the stage had its slate
     timeout 60 "$ROOT/examples/pipelines/plan-to-ts.sh" "$plan" \
         "$BATS_TEST_TMPDIR/out.ts" "$BATS_TEST_TMPDIR/asrun.ndjson" \
-        2>"$BATS_TEST_TMPDIR/err" || true
+        2>"$BATS_TEST_TMPDIR/err"
     "$TOOLS/rv-readmarks" --check '-*30 1:0-59 -*30 2:0-44' "$BATS_TEST_TMPDIR/out.ts"
     assert_contains "$(cat "$BATS_TEST_TMPDIR/err")" nowhere.mkv
     assert_clean

@@ -140,13 +140,14 @@ class Conn:
 
 def asked():
     """The server's figures, over a connection of its own: field -> value.
-    None when its memory for requests is so full that it refuses this one."""
+    None when its memory for requests is so full that it refuses this one, or a
+    crowd takes its place before it has asked."""
     conn = Conn()
     conn.send(frame(HEADERS, END_HEADERS, 1, request("/retrovue.test.Echo/Stats"))
               + frame(DATA, END_STREAM, 1, message(b"")))
     head, body = conn.answer(1)
     conn.sock.close()
-    if head and not body:
+    if not body:
         return None
     out, at, body = dict.fromkeys(range(1, 9), 0), 0, body[5:]
     while at < len(body):
@@ -157,7 +158,6 @@ def asked():
             if body[at - 1] < 128:
                 break
         out[number] = value
-    assert body, "the server does not answer"
     names = ("calls_open", "connections", "inbound", "refused", "calls", "done", "held", "rss_kb")
     return dict(zip(names, (out[i] for i in range(1, 9))))
 

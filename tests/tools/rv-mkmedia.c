@@ -27,7 +27,7 @@ struct opts {
     int gop, bframes, crf, bitrate_kbit;
     int64_t drop, mute; /* frame index in the file, -1 none */
     int audio_shift_ms;
-    bool has_video, has_audio, is_interlaced;
+    bool has_video, has_audio, is_interlaced, has_captions;
     const char *vcodec, *acodec, *pix_fmt, *format, *out;
 };
 
@@ -69,6 +69,7 @@ enum {
     OPT_PIX_FMT,
     OPT_BITRATE,
     OPT_INTERLACED,
+    OPT_CAPTIONS,
     OPT_FORMAT
 };
 
@@ -89,6 +90,7 @@ static const struct argp_option options[] = {
     { "gop", OPT_GOP, "N", 0, "Pictures from key frame to key frame (30)", 0 },
     { "bframes", OPT_BFRAMES, "N", 0, "B-frames in a row (2)", 0 },
     { "interlaced", OPT_INTERLACED, NULL, 0, "Code and flag as interlaced, top field first", 0 },
+    { "captions", OPT_CAPTIONS, NULL, 0, "A53 captions in each picture that tell its number (libx264)", 0 },
     { "sample-rate", OPT_SAMPLE_RATE, "N", 0, "Samples a second (48000)", 0 },
     { "channels", OPT_CHANNELS, "N", 0, "Channels of sound, 1 to 8 (2)", 0 },
     { "audio-frames", OPT_AUDIO_FRAMES, "N", 0, "Sound as long as N pictures", 0 },
@@ -129,6 +131,9 @@ static void parse_coding(struct opts *opts, int key, char *arg,
         break;
     case OPT_INTERLACED:
         opts->is_interlaced = true;
+        break;
+    case OPT_CAPTIONS:
+        opts->has_captions = true;
         break;
     }
 }
@@ -376,6 +381,24 @@ static void draw(const struct opts *opts, AVFrame *frame, int64_t n)
         (struct mark){ opts->first.clip, (int)(number & MARK_FRAME_MAX) });
 }
 
+/* ATSC A/53 part 4, 6.2.3: pairs of bytes for field 1, field 2 and DTVCC. */
+static int put_captions(AVFrame *frame, struct mark mark)
+{
+    const uint8_t high = (uint8_t)(mark.frame >> 7 & 0x7f);
+    const uint8_t low = (uint8_t)(mark.frame & 0x7f);
+    const uint8_t bytes[] = { 0xfc, high, low,
+                              0xfd, low,  high,
+                              0xff, low,  (uint8_t)mark.clip };
+
+    av_frame_remove_side_data(frame, AV_FRAME_DATA_A53_CC);
+    AVFrameSideData *side =
+        av_frame_new_side_data(frame, AV_FRAME_DATA_A53_CC, sizeof(bytes));
+    if (side == NULL)
+        return AVERROR(ENOMEM);
+    memcpy(side->data, bytes, sizeof(bytes));
+    return 0;
+}
+
 /* Sample s of the clip; frame numbers count from opts->first.frame. */
 static double sample_value(const struct opts *opts, int64_t s)
 {
@@ -459,6 +482,11 @@ static int video_step(struct maker *maker, struct err *err)
     if (rc < 0)
         return err_av(err, rc, "picture");
     draw(maker->opts, track->frame, track->next);
+    if (maker->opts->has_captions &&
+        put_captions(track->frame, (struct mark){ maker->opts->first.clip,
+                                                  maker->opts->first.frame +
+                                                      (int)track->next }) < 0)
+        return err_set(err, ERR_SYSTEM, "no memory for captions");
     track->frame->pts = track->next;
     track->frame->interlaced_frame = maker->opts->is_interlaced;
     track->frame->top_field_first = maker->opts->is_interlaced;

@@ -318,6 +318,24 @@ static int64_t pts_of(const struct reading *reading, const AVFrame *frame,
            av_rescale(90000, reading->rate.den, reading->rate.num);
 }
 
+/* With its A53 captions as they were coded, if it has some. */
+static void tell_picture(const struct picture *picture, const AVFrame *frame)
+{
+    const AVFrameSideData *captions =
+        av_frame_get_side_data(frame, AV_FRAME_DATA_A53_CC);
+
+    printf("{\"type\":\"v\",\"pts_90k\":%lld,\"clip\":%d,\"frame\":%d",
+           (long long)picture->pts_90k, picture->mark.clip,
+           picture->mark.frame);
+    if (captions != NULL) {
+        printf(",\"captions\":\"");
+        for (size_t i = 0; i < captions->size; i++)
+            printf("%02x", captions->data[i]);
+        printf("\"");
+    }
+    printf("}\n");
+}
+
 static void take_picture(struct reader *reader)
 {
     struct reading *reading = &reader->reading;
@@ -345,9 +363,7 @@ static void take_picture(struct reader *reader)
         reader->opts->expect)
         return;
     if (reader->opts->is_json)
-        printf("{\"type\":\"v\",\"pts_90k\":%lld,\"clip\":%d,\"frame\":%d}\n",
-               (long long)picture.pts_90k, picture.mark.clip,
-               picture.mark.frame);
+        tell_picture(&picture, frame);
     else
         printf("v %lld %d %d\n", (long long)picture.pts_90k, picture.mark.clip,
                picture.mark.frame);

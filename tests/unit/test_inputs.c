@@ -26,7 +26,7 @@ static const char EXAMPLE[] =
     "\"reason\":\"plan\"},"
     "{\"pool\":\"/r/1/pool-13\",\"at\":480,\"origin\":-20,\"until\":500,"
     "\"reason\":\"preview\"},"
-    "{\"pool\":\"/r/1/pool-14\",\"at\":\"now\"},"
+    "{\"pool\":\"/r/1/pool-14\",\"at\":\"now\",\"not_before\":52},"
     "{\"slate\":\"end of plan\",\"reason\":\"slate: end of plan\",\"at\":null,"
     "\"state\":2},"
     "{\"slate\":\"no such file\",\"reason\":"
@@ -47,6 +47,7 @@ static void check_example(const struct inputs *in)
     assert_true(in->input[1].has_until && in->input[1].until == 500);
     assert_int_equal(in->input[1].reason, REASON_PREVIEW);
     assert_int_equal(in->input[2].at_kind, INPUT_NOW);
+    assert_int_equal(in->input[2].at, 52);
     assert_int_equal(in->input[2].reason, REASON_PLAN);
     assert_string_equal(in->input[3].pool, "");
     assert_string_equal(in->input[3].why, "end of plan");

@@ -140,7 +140,7 @@ static void says_what_is_wrong(void **state)
         { "{\"segment\":\"a\",\"asset\":\"/f\",\"gain_db\":60.1}",
           "gain_db must be a number from -60 to 60" },
         { "{\"segment\":\"a\",\"asset\":\"/f\",\"pad\":\"x\"}",
-          "pad 'x' is unknown; give slate, hold or black" },
+          "pad 'x' is unknown; give slate, hold, black or none" },
         { "{\"segment\":\"a\",\"asset\":\"/f\",\"audio\":\"en\"}", "list" },
         { "{\"segment\":\"a\",\"asset\":\"/f\",\"audio\":[\"e\"]}", "no lang" },
         { "{\"segment\":\"a\",\"asset\":\"/f\",\"audio\":[7]}", "no language" },

@@ -64,7 +64,7 @@ static const struct inputs *list(struct bench *bench, int64_t floor,
 
     inputs_clear(&bench->inputs);
     assert_int_equal(timeline_inputs(&bench->timeline, FOLDER, floor, floor,
-                                     now, &bench->inputs, &err),
+                                     now, 0, &bench->inputs, &err),
                      0);
     return &bench->inputs;
 }
@@ -259,25 +259,106 @@ static struct laid preview(uint32_t pool, int64_t frames)
     return laid;
 }
 
-static void a_cut_hides_the_plan_which_goes_on_behind(void **state)
+static const char LONG[] =
+    "{\"version\":1,\"segments\":["
+    "{\"id\":\"a\",\"asset\":\"a.mkv\",\"duration\":\"500f\"},"
+    "{\"id\":\"b\",\"asset\":\"b.mkv\",\"duration\":\"50f\"}]}";
+
+static void behind_a_long_cut_the_plan_is_decoded_anew(void **state)
 {
-    struct bench *bench = bench_new(TWO, 0);
-    const struct laid shown = preview(50, 30);
+    struct bench *bench = bench_new(LONG, 0);
+    const struct laid shown = preview(50, 60);
 
     (void)state;
-    arm(bench, 0, 250, 0);
+    arm(bench, 0, 600, 0);
     assert_int_equal(timeline_cut(&bench->timeline, &shown, 40, NULL), 0);
-    /* Behind it the plan's own segment is decoded anew from that frame. */
-    assert_int_equal(arm(bench, 20, 250, 0), 1);
+    assert_int_equal(arm(bench, 20, 600, 0), 1);
     const struct inputs *inputs = list(bench, 20, NULL);
     is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
     assert_int_equal(inputs->input[0].until, 40);
     is_pool(inputs, 1, FOLDER "/pool-50", 40, 40);
-    assert_int_equal(inputs->input[1].until, 70);
+    assert_int_equal(inputs->input[1].until, 100);
     assert_int_equal(inputs->input[1].reason, REASON_PREVIEW);
-    is_pool(inputs, 2, FOLDER "/pool-3", 70, 0);
-    is_pool(inputs, 3, FOLDER "/pool-2", 100, 100);
+    is_pool(inputs, 2, FOLDER "/pool-3", 100, 0);
+    is_pool(inputs, 3, FOLDER "/pool-2", 500, 500);
     assert_false(timeline_uses(&bench->timeline, 1, 40));
+    bench_free(bench);
+}
+
+static void behind_a_short_cut_the_same_decoder_goes_on(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    struct timeline *timeline = &bench->timeline;
+    struct laid shown = preview(50, 30);
+
+    (void)state;
+    arm(bench, 0, 250, 0);
+    /* Over the seam: the second segment's first frames are hidden. */
+    timeline_cut(timeline, &shown, 80, NULL);
+    assert_int_equal(arm(bench, 20, 250, 0), 0);
+    const struct inputs *inputs = list(bench, 20, NULL);
+    assert_int_equal(inputs->count, 4);
+    assert_int_equal(inputs->input[0].until, 80);
+    is_pool(inputs, 1, FOLDER "/pool-50", 80, 80);
+    is_pool(inputs, 2, FOLDER "/pool-2", 110, 100);
+    /* Within a segment: it goes on behind. */
+    shown.id++;
+    timeline_cut(timeline, &shown, 40, NULL);
+    assert_int_equal(arm(bench, 20, 250, 0), 0);
+    inputs = list(bench, 20, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
+    is_pool(inputs, 1, FOLDER "/pool-50", 40, 40);
+    is_pool(inputs, 2, FOLDER "/pool-1", 70, 0);
+    assert_int_equal(inputs->input[2].until, 100);
+    is_pool(inputs, 3, FOLDER "/pool-2", 100, 100);
+    assert_true(timeline_uses(timeline, 1, 60));
+    /* A shorter one comes in its place, and what it does not hide is gone. */
+    shown = preview(51, 5);
+    timeline_cut(timeline, &shown, 45, NULL);
+    assert_int_equal(arm(bench, 44, 250, 0), 1);
+    is_pool(list(bench, 44, NULL), 2, FOLDER "/pool-3", 50, 0);
+    bench_free(bench);
+}
+
+/* What was armed for behind the first is too late behind the second. */
+static void a_cut_that_ends_before_the_one_it_replaces(void **state)
+{
+    struct bench *bench = bench_new(LONG, 0);
+    struct timeline *timeline = &bench->timeline;
+    struct laid shown = preview(50, 100);
+
+    (void)state;
+    arm(bench, 0, 600, 0);
+    timeline_cut(timeline, &shown, 40, NULL);
+    assert_int_equal(arm(bench, 20, 600, 0), 1); /* at 140 */
+    shown = preview(51, 30);
+    timeline_cut(timeline, &shown, 95, NULL);
+    assert_int_equal(arm(bench, 94, 600, 0), 1);
+    const struct inputs *inputs = list(bench, 94, NULL);
+    is_pool(inputs, 1, FOLDER "/pool-51", 95, 95);
+    is_pool(inputs, 2, FOLDER "/pool-4", 125, 0);
+    assert_int_equal(inputs->input[2].until, 500);
+    bench_free(bench);
+}
+
+/* Asked for more frames than there are: the plan goes on where it ends. */
+static void a_preview_that_ends_early_is_shorter(void **state)
+{
+    struct bench *bench = bench_new(LONG, 0);
+    struct timeline *timeline = &bench->timeline;
+    const struct laid shown = preview(50, 100);
+
+    (void)state;
+    arm(bench, 0, 600, 0);
+    timeline_cut(timeline, &shown, 40, NULL);
+    assert_int_equal(arm(bench, 20, 600, 0), 1); /* behind it, at 140 */
+    laid_over(timeline, &timeline->cut[0], 50, DECODER_ENDED, 70, "", 0);
+    assert_int_equal(arm(bench, 50, 600, 0), 1);
+    const struct inputs *inputs = list(bench, 50, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-50", 40, 40);
+    assert_int_equal(inputs->input[0].until, 110);
+    is_pool(inputs, 1, FOLDER "/pool-4", 110, 0);
+    assert_false(timeline_uses(timeline, 3, 50));
     bench_free(bench);
 }
 
@@ -291,13 +372,30 @@ static void a_cut_of_unknown_length_hides_until_it_ends(void **state)
     arm(bench, 0, 250, 0);
     timeline_cut(timeline, &shown, 40, NULL);
     assert_int_equal(arm(bench, 20, 250, 0), 0);
+    /* It may be short: for a while the plan's pool is kept. */
     const struct inputs *inputs = list(bench, 20, NULL);
-    assert_int_equal(inputs->count, 2);
-    is_pool(inputs, 1, FOLDER "/pool-50", 40, 40);
+    assert_int_equal(inputs->count, 3);
+    is_pool(inputs, 1, FOLDER "/pool-1", 40, 0);
+    assert_int_equal(inputs->input[1].until, 40);
+    is_pool(inputs, 2, FOLDER "/pool-50", 40, 40);
+    assert_true(timeline_uses(timeline, 1, 80));
+    /* So is what begins a little later, but nothing may come behind the cut. */
+    timeline->cut[0].first = 60;
+    inputs = list(bench, 50, NULL);
+    assert_int_equal(inputs->count, 4);
+    is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
+    is_pool(inputs, 1, FOLDER "/pool-1", 60, 0);
+    is_pool(inputs, 2, FOLDER "/pool-2", 60, 100);
+    is_pool(inputs, 3, FOLDER "/pool-50", 60, 60);
+    timeline->cut[0].first = 40;
+    assert_false(timeline_uses(timeline, 1, 95));
+    inputs = list(bench, 95, NULL);
+    assert_int_equal(inputs->count, 1);
+    is_pool(inputs, 0, FOLDER "/pool-50", 40, 40);
     laid_over(timeline, &timeline->cut[0], 50, DECODER_ENDED, 80, "", 0);
-    assert_int_equal(arm(bench, 90, 250, 0), 1);
+    assert_int_equal(arm(bench, 90, 250, 0), 0);
     inputs = list(bench, 90, NULL);
-    is_pool(inputs, 1, FOLDER "/pool-3", 120, 100);
+    is_pool(inputs, 1, FOLDER "/pool-2", 120, 100);
     bench_free(bench);
 }
 
@@ -325,10 +423,11 @@ static void now_comes_last_and_without_a_number(void **state)
     (void)state;
     arm(bench, 0, 250, 0);
     const struct inputs *inputs = list(bench, 20, &shown);
-    assert_int_equal(inputs->count, 2);
+    assert_int_equal(inputs->count, 3);
     is_pool(inputs, 0, FOLDER "/pool-1", 0, 0);
-    assert_string_equal(inputs->input[1].pool, FOLDER "/pool-50");
-    assert_int_equal(inputs->input[1].at_kind, INPUT_NOW);
+    is_pool(inputs, 1, FOLDER "/pool-2", 100, 100); /* kept, not shown */
+    assert_string_equal(inputs->input[2].pool, FOLDER "/pool-50");
+    assert_int_equal(inputs->input[2].at_kind, INPUT_NOW);
     bench_free(bench);
 }
 
@@ -381,7 +480,10 @@ int main(void)
         cmocka_unit_test(a_second_crash_without_a_frame_backs_off),
         cmocka_unit_test(a_missing_asset_is_slate_for_its_time),
         cmocka_unit_test(a_missing_asset_without_duration_takes_a_second),
-        cmocka_unit_test(a_cut_hides_the_plan_which_goes_on_behind),
+        cmocka_unit_test(behind_a_long_cut_the_plan_is_decoded_anew),
+        cmocka_unit_test(behind_a_short_cut_the_same_decoder_goes_on),
+        cmocka_unit_test(a_cut_that_ends_before_the_one_it_replaces),
+        cmocka_unit_test(a_preview_that_ends_early_is_shorter),
         cmocka_unit_test(a_cut_of_unknown_length_hides_until_it_ends),
         cmocka_unit_test(cuts_of_unknown_length_that_are_past_are_dropped),
         cmocka_unit_test(now_comes_last_and_without_a_number),

@@ -1,0 +1,181 @@
+/* colour: matrices, ranges and alpha; see the header. */
+#include "media/colour.h"
+
+#include <math.h>
+#include <libavutil/common.h>
+#include <libavutil/pixdesc.h>
+
+#define BLACK_Y 16
+#define BLACK_C 128
+
+int colour_house_matrix(const struct house *house)
+{
+    return house->height >= 720 ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
+}
+
+static bool is_rgb(int pixel_format)
+{
+    const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(pixel_format);
+
+    return about && (about->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL |
+                                     AV_PIX_FMT_FLAG_BAYER)) != 0;
+}
+
+int colour_matrix_of(const AVFrame *frame)
+{
+    if (is_rgb(frame->format))
+        return AVCOL_SPC_RGB;
+    switch (frame->colorspace) {
+    case AVCOL_SPC_BT709:
+    case AVCOL_SPC_FCC:
+    case AVCOL_SPC_SMPTE240M:
+        return (int)frame->colorspace;
+    case AVCOL_SPC_BT470BG:
+    case AVCOL_SPC_SMPTE170M:
+        return AVCOL_SPC_SMPTE170M;
+    case AVCOL_SPC_BT2020_NCL:
+    case AVCOL_SPC_BT2020_CL:
+        return AVCOL_SPC_BT2020_NCL;
+    default: /* libav's enum, not ours */
+        return frame->height >= 720 || frame->width >= 1280
+                   ? AVCOL_SPC_BT709
+                   : AVCOL_SPC_SMPTE170M;
+    }
+}
+
+bool colour_is_full(const AVFrame *frame)
+{
+    const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(frame->format);
+
+    if (is_rgb(frame->format))
+        return false; /* swscale knows; one value, for it is compared */
+    if (frame->color_range != AVCOL_RANGE_UNSPECIFIED)
+        return frame->color_range == AVCOL_RANGE_JPEG;
+    switch (frame->format) {
+    case AV_PIX_FMT_YUVJ411P:
+    case AV_PIX_FMT_YUVJ420P:
+    case AV_PIX_FMT_YUVJ422P:
+    case AV_PIX_FMT_YUVJ440P:
+    case AV_PIX_FMT_YUVJ444P:
+        return true;
+    default: /* pictures in grey are stills */
+        return about && about->nb_components <= 2;
+    }
+}
+
+void colour_weights(int matrix, double *kr, double *kb)
+{
+    switch (matrix) {
+    case AVCOL_SPC_FCC:
+        *kr = 0.30, *kb = 0.11;
+        break;
+    case AVCOL_SPC_SMPTE170M:
+        *kr = 0.299, *kb = 0.114;
+        break;
+    case AVCOL_SPC_SMPTE240M:
+        *kr = 0.212, *kb = 0.087;
+        break;
+    case AVCOL_SPC_BT2020_NCL:
+        *kr = 0.2627, *kb = 0.0593;
+        break;
+    default: /* libav's enum, not ours */
+        *kr = 0.2126, *kb = 0.0722;
+        break;
+    }
+}
+
+static int fixed(double value)
+{
+    return (int)lround(value * 65536);
+}
+
+void matrix_init(struct matrix *matrix, int from, int to)
+{
+    double kr, kb, kr2, kb2;
+
+    colour_weights(from, &kr, &kb);
+    colour_weights(to, &kr2, &kb2);
+    const double kg = 1 - kr - kb;
+    const double kg2 = 1 - kr2 - kb2;
+    /* R - Y = to_r Cr, B - Y = to_b Cb (ITU-T H.273 8.3) */
+    const double to_r = 2 * (1 - kr);
+    const double to_b = 2 * (1 - kb);
+    /* Y of the new matrix, less the old one's */
+    const double yu = kb2 * to_b - kg2 * to_b * kb / kg;
+    const double yv = kr2 * to_r - kg2 * to_r * kr / kg;
+
+    *matrix = (struct matrix){
+        .yu = fixed(yu * 219 / 224),
+        .yv = fixed(yv * 219 / 224),
+        .uu = fixed((to_b - yu) / (2 * (1 - kb2))),
+        .uv = fixed(-yv / (2 * (1 - kb2))),
+        .vu = fixed(-yu / (2 * (1 - kr2))),
+        .vv = fixed((to_r - yv) / (2 * (1 - kr2))),
+    };
+}
+
+static uint8_t clip(int value)
+{
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+/* Two rows of luma over one of chroma. */
+static void matrix_rows(const struct matrix *matrix, uint8_t *restrict y0,
+                        uint8_t *restrict y1, uint8_t *restrict cb,
+                        uint8_t *restrict cr, int width)
+{
+    const struct matrix m = *matrix;
+    const int half = 1 << 15;
+
+    for (int x = 0; x < width / 2; x++) {
+        const int u = cb[x] - BLACK_C;
+        const int v = cr[x] - BLACK_C;
+        const int more = (m.yu * u + m.yv * v + half) >> 16;
+        y0[2 * x] = clip(y0[2 * x] + more);
+        y0[2 * x + 1] = clip(y0[2 * x + 1] + more);
+        y1[2 * x] = clip(y1[2 * x] + more);
+        y1[2 * x + 1] = clip(y1[2 * x + 1] + more);
+        cb[x] = clip(BLACK_C + ((m.uu * u + m.uv * v + half) >> 16));
+        cr[x] = clip(BLACK_C + ((m.vu * u + m.vv * v + half) >> 16));
+    }
+}
+
+void matrix_apply(const struct matrix *matrix, const struct planes *planes,
+                  int width, int height)
+{
+    for (int y = 0; y + 1 < height; y += 2) {
+        uint8_t *luma = planes->data[0] + y * planes->stride[0];
+        matrix_rows(matrix, luma, luma + planes->stride[0],
+                    planes->data[1] + y / 2 * planes->stride[1],
+                    planes->data[2] + y / 2 * planes->stride[2], width);
+    }
+}
+
+static uint8_t over(int value, int black, int alpha, int most)
+{
+    const int part = (value - black) * alpha;
+    return (uint8_t)(black + (part + (part < 0 ? -most / 2 : most / 2)) / most);
+}
+
+void colour_over_black(const struct planes *planes, int width, int height,
+                       const uint8_t *alpha, int alpha_stride)
+{
+    for (int y = 0; y < height; y++) {
+        uint8_t *luma = planes->data[0] + y * planes->stride[0];
+        const uint8_t *a = alpha + y * alpha_stride;
+        for (int x = 0; x < width; x++)
+            luma[x] = over(luma[x], BLACK_Y, a[x], 255);
+    }
+    for (int y = 0; y < height / 2; y++) {
+        const uint8_t *a = alpha + 2 * y * alpha_stride;
+        const uint8_t *b = a + alpha_stride;
+        for (int p = 1; p < 3; p++) {
+            uint8_t *chroma = planes->data[p] + y * planes->stride[p];
+            for (int x = 0; x < width / 2; x++) {
+                const int sum =
+                    a[2 * x] + a[2 * x + 1] + b[2 * x] + b[2 * x + 1];
+                chroma[x] = over(chroma[x], BLACK_C, sum, 4 * 255);
+            }
+        }
+    }
+}

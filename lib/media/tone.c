@@ -1,0 +1,377 @@
+/* tone: the curves and the table; see the header. */
+#include "media/tone.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <libavutil/common.h>
+#include <libavutil/mastering_display_metadata.h>
+
+/* Signal in quarters of a 10-bit code above black; 876 codes are 1.0. */
+#define SIGNAL_UNIT  (4 * 876)
+#define SIGNAL_STEPS 4096
+
+/*
+ * Functions of light are tables with 256 places an octave, found by the bits
+ * of a float, from 2^-24 (a tenth of an 8-bit level) up to 2^6 (over the
+ * 10000 cd/m2 of PQ).
+ */
+#define LIGHT_STEPS (30 * 256)
+#define LIGHT_SHIFT 15 /* of a float's 23 bits of mantissa, 8 are left */
+#define LIGHT_LEAST 0x1p-24f
+#define LIGHT_MOST  0x1.ffp5f
+
+struct tone {
+    bool is_hlg;
+    float light_most;          /* what is more is clipped */
+    float light[SIGNAL_STEPS]; /* of one colour; 1.0 is SDR's white */
+    float ootf[LIGHT_STEPS];   /* HLG: gain by scene luminance */
+    float gain[LIGHT_STEPS];   /* of signals, by the largest light */
+    float signal[LIGHT_STEPS]; /* by light */
+    float primaries[3][3];
+    int to_red, to_blue, green_blue, green_red; /* of Cr and Cb, 16.16 */
+    float kr, kg, kb, per_cb, per_cr;           /* of what comes out */
+};
+
+/* --- what a picture says -------------------------------------------------- */
+
+int tone_primaries_of(const AVFrame *frame)
+{
+    const bool is_hdr = frame->color_trc == AVCOL_TRC_SMPTE2084 ||
+                        frame->color_trc == AVCOL_TRC_ARIB_STD_B67;
+
+    switch (frame->color_primaries) {
+    case AVCOL_PRI_BT2020:
+    case AVCOL_PRI_SMPTE432:
+        return (int)frame->color_primaries;
+    case AVCOL_PRI_UNSPECIFIED:
+    case AVCOL_PRI_RESERVED:
+    case AVCOL_PRI_RESERVED0:
+        return is_hdr || frame->colorspace == AVCOL_SPC_BT2020_NCL ||
+                       frame->colorspace == AVCOL_SPC_BT2020_CL
+                   ? AVCOL_PRI_BT2020
+                   : AVCOL_PRI_BT709;
+    default: /* SD's are so near that nobody converts them */
+        return AVCOL_PRI_BT709;
+    }
+}
+
+enum tone_kind tone_kind_of(const AVFrame *frame)
+{
+    if (frame->color_trc == AVCOL_TRC_SMPTE2084)
+        return TONE_PQ;
+    if (frame->color_trc == AVCOL_TRC_ARIB_STD_B67)
+        return TONE_HLG;
+    return tone_primaries_of(frame) == AVCOL_PRI_BT709 ? TONE_NONE : TONE_WIDE;
+}
+
+static int believable_peak(double nits)
+{
+    return nits > TONE_WHITE_NITS && nits <= 10000 ? (int)nits : 0;
+}
+
+int tone_peak_of_light(const uint8_t *data, size_t size)
+{
+    AVContentLightMetadata light;
+
+    if (size < sizeof(light))
+        return 0;
+    memcpy(&light, data, sizeof(light));
+    return believable_peak(light.MaxCLL);
+}
+
+int tone_peak_of_display(const uint8_t *data, size_t size)
+{
+    AVMasteringDisplayMetadata display;
+
+    if (size < sizeof(display))
+        return 0;
+    memcpy(&display, data, sizeof(display));
+    return display.has_luminance && display.max_luminance.den > 0
+               ? believable_peak(av_q2d(display.max_luminance))
+               : 0;
+}
+
+int tone_peak_of(const AVFrame *frame)
+{
+    const AVFrameSideData *light =
+        av_frame_get_side_data(frame, AV_FRAME_DATA_CONTENT_LIGHT_LEVEL);
+    const AVFrameSideData *display =
+        av_frame_get_side_data(frame, AV_FRAME_DATA_MASTERING_DISPLAY_METADATA);
+    const int peak = light ? tone_peak_of_light(light->data, light->size) : 0;
+
+    return peak == 0 && display
+               ? tone_peak_of_display(display->data, display->size)
+               : peak;
+}
+
+/* --- curves --------------------------------------------------------------- */
+
+/* SMPTE ST 2084 clause 5 */
+#define PQ_M1 (2610.0 / 16384)
+#define PQ_M2 (2523.0 / 4096 * 128)
+#define PQ_C1 (3424.0 / 4096)
+#define PQ_C2 (2413.0 / 4096 * 32)
+#define PQ_C3 (2392.0 / 4096 * 32)
+
+static double pq_to_nits(double signal)
+{
+    const double n = pow(fmin(fmax(signal, 0), 1), 1 / PQ_M2);
+    return 10000 * pow(fmax(n - PQ_C1, 0) / (PQ_C2 - PQ_C3 * n), 1 / PQ_M1);
+}
+
+static double pq_from_nits(double nits)
+{
+    const double y = pow(fmax(nits, 0) / 10000, PQ_M1);
+    return pow((PQ_C1 + PQ_C2 * y) / (1 + PQ_C3 * y), PQ_M2);
+}
+
+/* ITU-R BT.2100 table 5: the inverse OETF, scene light 0 to 1. */
+static double hlg_to_scene(double signal)
+{
+    const double a = 0.17883277;
+    const double b = 1 - 4 * a;
+    const double c = 0.5 - a * log(4 * a);
+
+    if (signal <= 0.5)
+        return signal < 0 ? 0 : signal * signal / 3;
+    return (exp((fmin(signal, 1) - c) / a) + b) / 12;
+}
+
+/* ITU-R BT.2390: identity up to the knee, from there a Hermite spline. */
+double tone_roll_off(double nits, double peak_nits)
+{
+    const double peak = pq_from_nits(peak_nits);
+    const double white = pq_from_nits(TONE_WHITE_NITS) / peak;
+    const double knee = 1.5 * white - 0.5;
+    const double in = fmin(pq_from_nits(nits) / peak, 1);
+
+    if (in <= knee)
+        return nits;
+    const double t = (in - knee) / (1 - knee);
+    const double t2 = t * t;
+    const double t3 = t2 * t;
+    const double out = (2 * t3 - 3 * t2 + 1) * knee +
+                       (t3 - 2 * t2 + t) * (1 - knee) +
+                       (-2 * t3 + 3 * t2) * white;
+    return fmin(pq_to_nits(out * peak), TONE_WHITE_NITS);
+}
+
+/* Of one colour: 1.0 is SDR's white; of HLG, scene light. */
+static double light_of(enum tone_kind kind, double signal)
+{
+    if (kind == TONE_PQ)
+        return pq_to_nits(signal) / TONE_WHITE_NITS;
+    if (kind == TONE_HLG)
+        return hlg_to_scene(signal);
+    return pow(fmin(fmax(signal, 0), 1), 2.4); /* ITU-R BT.1886 annex 1 */
+}
+
+/* ITU-R BT.2100 table 5, note 5f: gamma 1.2 for 1000 cd/m2. */
+static double ootf_of(double scene)
+{
+    return TONE_PEAK_NITS * pow(scene, 0.2) / TONE_WHITE_NITS;
+}
+
+/* How much of its signal a pixel keeps whose largest light is this. */
+static double gain_of(const struct tone_config *config, double light)
+{
+    const int told = config->kind == TONE_PQ ? config->peak_nits : 0;
+    const double nits = light * TONE_WHITE_NITS;
+
+    if (config->kind == TONE_WIDE)
+        return 1;
+    return pow(tone_roll_off(nits, told > 0 ? told : TONE_PEAK_NITS) / nits,
+               1 / 2.4);
+}
+
+/* --- tables --------------------------------------------------------------- */
+
+/* Linear light into BT.709's primaries, both with white D65; derived from the
+ * chromaticities of ITU-R BT.709 and BT.2020 table 2, SMPTE EG 432-1. */
+static const float SAME[3][3] = { { 1, 0, 0 }, { 0, 1, 0 }, { 0, 0, 1 } };
+static const float BT2020[3][3] = { { 1.660491f, -0.587641f, -0.072850f },
+                                    { -0.124550f, 1.132900f, -0.008349f },
+                                    { -0.018151f, -0.100579f, 1.118730f } };
+static const float P3[3][3] = { { 1.224940f, -0.224940f, 0 },
+                                { -0.042057f, 1.042057f, 0 },
+                                { -0.019638f, -0.078636f, 1.098274f } };
+
+static int fixed(double value)
+{
+    return (int)lround(value * 65536);
+}
+
+/* The matrices: ITU-T H.273 8.3. */
+static void set_matrices(struct tone *tone, int from, int to)
+{
+    double kr, kb;
+
+    colour_weights(from, &kr, &kb);
+    const double kg = 1 - kr - kb;
+    const double unit = 4.0 * 876 / 896;
+    tone->to_red = fixed(unit * 2 * (1 - kr));
+    tone->to_blue = fixed(unit * 2 * (1 - kb));
+    tone->green_red = fixed(-unit * 2 * (1 - kr) * kr / kg);
+    tone->green_blue = fixed(-unit * 2 * (1 - kb) * kb / kg);
+    colour_weights(to, &kr, &kb);
+    tone->kr = (float)kr;
+    tone->kb = (float)kb;
+    tone->kg = (float)(1 - kr - kb);
+    tone->per_cb = (float)(224 / (2 * (1 - kb)));
+    tone->per_cr = (float)(224 / (2 * (1 - kr)));
+}
+
+struct tone *tone_new(const struct tone_config *config)
+{
+    struct tone *tone = malloc(sizeof(*tone));
+
+    if (tone == NULL)
+        return NULL;
+    tone->is_hlg = config->kind == TONE_HLG;
+    tone->light_most = config->kind == TONE_WIDE ? 1 : LIGHT_MOST;
+    for (int i = 0; i < SIGNAL_STEPS; i++)
+        tone->light[i] = (float)light_of(config->kind, (double)i / SIGNAL_UNIT);
+    for (int i = 0; i < LIGHT_STEPS; i++) {
+        /* the middle of what falls into this place */
+        const double light =
+            ldexp(1 + (i % 256 + 0.5) / 256, i / 256) * LIGHT_LEAST;
+        tone->ootf[i] = (float)ootf_of(light);
+        tone->gain[i] = (float)gain_of(config, light);
+        tone->signal[i] = (float)pow(light, 1 / 2.4);
+    }
+    tone->signal[0] = 0;
+    memcpy(tone->primaries,
+           config->primaries == AVCOL_PRI_BT2020     ? BT2020
+           : config->primaries == AVCOL_PRI_SMPTE432 ? P3
+                                                     : SAME,
+           sizeof(tone->primaries));
+    set_matrices(tone, config->from, config->to);
+    return tone;
+}
+
+void tone_free(struct tone *tone)
+{
+    free(tone);
+}
+
+/* --- pictures ------------------------------------------------------------- */
+
+static unsigned place_of(float light)
+{
+    uint32_t bits, least;
+    const float low = LIGHT_LEAST;
+    const float in = light < LIGHT_LEAST  ? LIGHT_LEAST
+                     : light > LIGHT_MOST ? LIGHT_MOST
+                                          : light;
+
+    memcpy(&bits, &in, sizeof(bits));
+    memcpy(&least, &low, sizeof(least));
+    return (bits - least) >> LIGHT_SHIFT;
+}
+
+static unsigned signal_step(int value)
+{
+    return value < 0               ? 0
+           : value >= SIGNAL_STEPS ? SIGNAL_STEPS - 1
+                                   : (unsigned)value;
+}
+
+struct colour {
+    float red, green, blue;
+};
+
+/* A pixel of BT.709 light, gains done, into signals. */
+static struct colour to_signal(const struct tone *tone, struct colour in)
+{
+    const float(*m)[3] = tone->primaries;
+    const float most = tone->light_most;
+    struct colour c;
+
+    if (tone->is_hlg) {
+        const float scene =
+            0.2627f * in.red + 0.6780f * in.green + 0.0593f * in.blue;
+        const float ootf = tone->ootf[place_of(scene)];
+        in.red *= ootf;
+        in.green *= ootf;
+        in.blue *= ootf;
+    }
+    c.red = m[0][0] * in.red + m[0][1] * in.green + m[0][2] * in.blue;
+    c.green = m[1][0] * in.red + m[1][1] * in.green + m[1][2] * in.blue;
+    c.blue = m[2][0] * in.red + m[2][1] * in.green + m[2][2] * in.blue;
+    c.red = c.red < most ? c.red : most;
+    c.green = c.green < most ? c.green : most;
+    c.blue = c.blue < most ? c.blue : most;
+    const float two = c.red > c.green ? c.red : c.green;
+    const float gain = tone->gain[place_of(two > c.blue ? two : c.blue)];
+    c.red = gain * tone->signal[place_of(c.red)];
+    c.green = gain * tone->signal[place_of(c.green)];
+    c.blue = gain * tone->signal[place_of(c.blue)];
+    return c;
+}
+
+static uint8_t clip(int value)
+{
+    return (uint8_t)(value < 1 ? 1 : value > 254 ? 254 : value);
+}
+
+/* Ordered dither: 10 bits have become 8. */
+static const float DITHER[4][4] = {
+    { 1 / 32.0f, 17 / 32.0f, 5 / 32.0f, 21 / 32.0f },
+    { 25 / 32.0f, 9 / 32.0f, 29 / 32.0f, 13 / 32.0f },
+    { 7 / 32.0f, 23 / 32.0f, 3 / 32.0f, 19 / 32.0f },
+    { 31 / 32.0f, 15 / 32.0f, 27 / 32.0f, 11 / 32.0f }
+};
+
+/* Two by two pixels: luma each, and the mean of their chroma. */
+static void block(const struct tone *tone, const uint16_t *const in[4],
+                  uint8_t *const out[4], int x, int at)
+{
+    const int u = (in[2][x / 2] & 1023) - 512;
+    const int v = (in[3][x / 2] & 1023) - 512;
+    const int red = (tone->to_red * v) >> 16;
+    const int green = (tone->green_blue * u + tone->green_red * v) >> 16;
+    const int blue = (tone->to_blue * u) >> 16;
+    float cb = 0;
+    float cr = 0;
+
+    for (int i = 0; i < 4; i++) {
+        const int row = i >> 1;
+        const int column = x + (i & 1);
+        const int y = ((in[row][column] & 1023) - 64) * 4;
+        const struct colour c = to_signal(
+            tone, (struct colour){ tone->light[signal_step(y + red)],
+                                   tone->light[signal_step(y + green)],
+                                   tone->light[signal_step(y + blue)] });
+        const float luma =
+            tone->kr * c.red + tone->kg * c.green + tone->kb * c.blue;
+        cb += c.blue - luma;
+        cr += c.red - luma;
+        out[row][column] =
+            clip((int)(16 + 219 * luma + DITHER[(at + row) & 3][column & 3]));
+    }
+    out[2][x / 2] = clip((int)(128.5f + tone->per_cb * cb / 4));
+    out[3][x / 2] = clip((int)(128.5f + tone->per_cr * cr / 4));
+}
+
+void tone_apply(const struct tone *tone, const AVFrame *from,
+                const struct planes *to, int width, int height)
+{
+    for (int y = 0; y + 1 < height; y += 2) {
+        const uint8_t *luma = from->data[0] + y * from->linesize[0];
+        const uint16_t *const in[4] = {
+            (const uint16_t *)luma,
+            (const uint16_t *)(luma + from->linesize[0]),
+            (const uint16_t *)(from->data[1] + y / 2 * from->linesize[1]),
+            (const uint16_t *)(from->data[2] + y / 2 * from->linesize[2]),
+        };
+        uint8_t *const out[4] = {
+            to->data[0] + y * to->stride[0],
+            to->data[0] + (y + 1) * to->stride[0],
+            to->data[1] + y / 2 * to->stride[1],
+            to->data[2] + y / 2 * to->stride[2],
+        };
+        for (int x = 0; x < width; x += 2)
+            block(tone, in, out, x, y);
+    }
+}

@@ -1,0 +1,126 @@
+#!/usr/bin/env bats
+# Interlaced and telecined pictures: each field at its time, whole and uncombed.
+#
+# A picture that moves from field to field is interlaced; what comes out is
+# compared with the progressive one that went in.
+
+load lib
+bats_require_minimum_version 1.5.0
+
+H=320x192
+
+# interlaced tff|bff RATE FIELDS: $CLIP, and the progressive one in $WHOLE.
+interlaced() {
+    WHOLE=$BATS_TEST_TMPDIR/whole.mkv
+    CLIP=$BATS_TEST_TMPDIR/$1.mkv
+    ffmpeg -nostdin -v error -y -f lavfi \
+        -i "testsrc2=s=$H:r=$2,scroll=h=0.01,trim=end_frame=$3" -c:v ffv1 "$WHOLE"
+    ffmpeg -nostdin -v error -y -i "$WHOLE" -vf "interlace=scan=$1:lowpass=0" \
+        -c:v libx264 -preset fast -qp 4 -flags +ilme+ildct -bf 2 -g 25 \
+        -colorspace smpte170m -x264-params "$1=1" "$CLIP"
+}
+
+# shown HOUSE-RATE [LINE]: NUT into $OUT.
+shown() {
+    OUT=$BATS_TEST_TMPDIR/out.nut
+    if [ $# -gt 1 ]; then
+        printf '%s\n' "$2" | "$BIN/rv-decode" --nut --house $H@"$1" >"$OUT"
+    else
+        "$BIN/rv-decode" --nut --house $H@"$1" "$CLIP" >"$OUT"
+    fi
+}
+
+numbers() {
+    "$TOOLS/rv-readmarks" --json "$OUT" |
+        jq -r 'select(.type == "v") | .frame // "-"' | tr '\n' ' '
+}
+
+# like NUMBER...: the pictures of $OUT are these of $WHOLE, 30 dB at least, the
+# very first and last 20 dB.  A picture a field too early or late has 16.
+like() {
+    local chosen
+    chosen=$(printf '+eq(n\\,%d)' "$@")
+    ffmpeg -nostdin -v error -i "$OUT" -i "$WHOLE" -filter_complex \
+        "[1:v]select='${chosen#+}',setpts=N/TB/50,settb=1/1000[b];[0:v]setpts=N/TB/50,settb=1/1000[a];
+         [a][b]psnr=stats_file=$BATS_TEST_TMPDIR/psnr:shortest=1" -f null -
+    sed 's/.*psnr_y:\([^ ]*\).*/\1/' "$BATS_TEST_TMPDIR/psnr" >"$BATS_TEST_TMPDIR/db"
+    assert_eq "$(wc -l <"$BATS_TEST_TMPDIR/db")" $# pictures
+    awk -v last=$# '$1 != "inf" && $1 < (NR == 1 || NR == last ? 20 : 30) {
+        print "picture " NR ": " $1 " dB"; bad = 1 } END { exit bad }' \
+        "$BATS_TEST_TMPDIR/db" >&2
+}
+
+# hashes [FIRST LAST]: one a picture of $OUT.
+hashes() {
+    ffmpeg -nostdin -v error -f nut -i "$OUT" -map 0:v -f framemd5 - |
+        awk '!/^#/ { print $NF }' | sed -n "${1:-1},${2:-\$}p"
+}
+
+@test "at field rate each field is shown once, in either order" {
+    local order
+    for order in tff bff; do
+        interlaced $order 50 100
+        shown 50
+        like $(seq 0 99)
+    done
+}
+
+@test "at frame rate it is the first field of each picture" {
+    interlaced tff 50 100
+    shown 25
+    like $(seq 0 2 98)
+}
+
+@test "at another rate it is the field on screen at each frame's moment" {
+    interlaced bff 50 100
+    shown 30000/1001
+    like $("$PYTHON" -c 'print(*[r * 50 * 1001 // 30000 for r in range(60)])')
+}
+
+@test "fields in Matroska's milliseconds are at their times at 59.94" {
+    interlaced tff 60000/1001 80
+    shown 60000/1001
+    like $(seq 0 79)
+}
+
+@test "what is made between the lines is what bwdif makes, to the bit" {
+    interlaced tff 50 50
+    shown 50
+    hashes 3 48 >"$BATS_TEST_TMPDIR/ours"
+    ffmpeg -nostdin -v error -i "$CLIP" -vf bwdif=mode=send_field -f framemd5 - |
+        awk '!/^#/ { print $NF }' | sed -n '3,48p' >"$BATS_TEST_TMPDIR/theirs"
+    assert_eq "$(wc -l <"$BATS_TEST_TMPDIR/ours")" 46
+    diff "$BATS_TEST_TMPDIR/ours" "$BATS_TEST_TMPDIR/theirs"
+}
+
+@test "a decoder that begins in the middle makes the same pictures of fields" {
+    local n
+    interlaced tff 50 100
+    shown 50
+    hashes >"$BATS_TEST_TMPDIR/whole"
+    for n in 1 24 49 50 51 77; do
+        shown 50 "{\"segment\":\"s\",\"asset\":\"$CLIP\",\"in\":\"$n/50\",\"frames\":8}"
+        assert_eq "$(hashes)" "$(sed -n "$((n + 1)),$((n + 8))p" \
+            "$BATS_TEST_TMPDIR/whole")" "from field $n"
+    done
+}
+
+@test "soft telecine is shown as the film it is, each picture when its flags say" {
+    local film
+    film=$(make_clip film.ts --rate 24000/1001 --frames 96 --size $H --bframes 0 \
+        --vcodec mpeg2video --no-audio)
+    CLIP=$BATS_TEST_TMPDIR/telecine.ts
+    ffmpeg -nostdin -v error -i "$film" -map 0:v -c copy -f mpeg2video - |
+        "$PYTHON" "$ROOT/tests/pulldown.py" >"$BATS_TEST_TMPDIR/film.m2v"
+    ffmpeg -nostdin -v error -fflags +genpts -f mpegvideo -framerate 30000/1001 \
+        -i "$BATS_TEST_TMPDIR/film.m2v" -c copy "$CLIP"
+    shown 24000/1001
+    assert_eq "$(numbers)" "$(seq 0 95 | tr '\n' ' ')"
+    # pictures of 3, 2, 3 and 2 fields, looked at every two (what made the clip
+    # does not know how long the last one is)
+    shown 30000/1001
+    assert_eq "$(numbers | cut -d" " -f-118)" "$("$PYTHON" -c '
+import bisect
+start = [n * 5 // 2 + (n % 2) for n in range(97)]
+print(*[bisect.bisect(start, 2 * r) - 1 for r in range(118)])')"
+}
