@@ -351,7 +351,8 @@ static void a_slate_shows_its_title(void **state)
     int lit = 0;
 
     (void)state;
-    assert_int_equal(slate_create_card(path, &hd, "Channel 1 ~\x80", false, &err), 0);
+    assert_int_equal(
+        slate_create_card(path, &hd, "Channel 1 ~\x80", false, &err), 0);
     assert_int_equal(pool_open(&pool, path, false, &err), 0);
     assert_int_equal(pool_status(&pool), POOL_ENDED);
     assert_int_equal(pool_end_index(&pool), 1);
