@@ -65,6 +65,20 @@ hashes() {
     done
 }
 
+@test "fields of v210 are known from the container, in either order" {
+    local order
+    for order in tt bb; do
+        interlaced ${order:0:1}ff 50 20
+        CLIP=$BATS_TEST_TMPDIR/$order.mov
+        ffmpeg -nostdin -v error -y -i "$WHOLE" \
+            -vf "interlace=scan=${order:0:1}ff:lowpass=0" -c:v v210 -field_order $order "$CLIP"
+        assert_eq "$(ffprobe -v error -select_streams v -of csv=p=0 \
+            -show_entries stream=field_order "$CLIP")" $order
+        shown 50
+        like $(seq 0 19)
+    done
+}
+
 @test "at frame rate it is the first field of each picture" {
     interlaced tff 50 100
     shown 25

@@ -400,7 +400,8 @@ static void measure(struct channel *channel)
     struct cut_figures *figures = &channel->figures;
 
     figures->live_start_pts =
-        house_pts(&channel->house, figures->frame) & ((INT64_C(1) << 33) - 1);
+        house_pts(&channel->house, channel->ring.pts_base, figures->frame) %
+        HOUSE_PTS_WRAP;
     figures->completion_ms = deadline_ms(channel, figures->frame);
     figures->is_contiguous = measure_contiguous(channel, figures->frame);
     set_violation(channel);

@@ -106,8 +106,8 @@ static int start_stage(struct channel *channel, pid_t *pid, int *pidfd,
                        struct err *err)
 {
     struct words words = { .count = 0 };
-    char number[16], epoch[32], low[32], high[32], house[HOUSE_TEXT_SIZE];
-    char title[1024], slate[1024];
+    char number[16], epoch[32], low[32], high[32], base[32];
+    char house[HOUSE_TEXT_SIZE], title[1024], slate[1024];
 
     house_format(&channel->house, house);
     add_common(&words, "rv-stage", channel, number);
@@ -124,6 +124,7 @@ static int start_stage(struct channel *channel, pid_t *pid, int *pidfd,
         add(&words, "--slate-sound");
         add(&words, channel->opts.slate.sound);
     }
+    add_number(&words, "--pts-base", base, channel->opts.pts_base);
     const struct spawn spawn = { "rv-stage", words.word, -1, -1, -1 };
     return spawn_start(&spawn, pid, pidfd, err);
 }

@@ -42,6 +42,7 @@ enum {
     OPT_LEAD,
     OPT_MIN,
     OPT_MAX,
+    OPT_PTS_BASE,
     OPT_SERVICE,
     OPT_TAKE_OVER
 };
@@ -67,6 +68,8 @@ static const struct argp_option options[] = {
     { "lead", OPT_LEAD, "MS", 0, "Lead of rv-render", 0 },
     { "min-depth", OPT_MIN, "N", 0, "Least frames staged", 0 },
     { "max-depth", OPT_MAX, "N", 0, "Most frames staged", 0 },
+    { "pts-base", OPT_PTS_BASE, "TICKS", 0,
+      "PTS of the channel's frame 0, in 90 kHz ticks (900000)", 0 },
     { "in-service", OPT_SERVICE, NULL, OPTION_HIDDEN,
       "A server reads standard output and the stats page", 0 },
     { "take-over", OPT_TAKE_OVER, NULL, 0,
@@ -111,6 +114,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     case OPT_MAX:
         opts->max_depth =
             (int)cli_number(state, "--max-depth", arg, 1, STAGE_DEPTH_MAX);
+        break;
+    case OPT_PTS_BASE:
+        opts->pts_base = cli_number(state, "--pts-base", arg,
+                                    HOUSE_PTS_BASE_MIN, HOUSE_PTS_WRAP - 1);
         break;
     case OPT_SERVICE:
         opts->keeps_stats = true;

@@ -40,6 +40,7 @@ enum {
     OPT_HOUSE,
     OPT_USER,
     OPT_LEAD,
+    OPT_PTS_BASE,
     OPT_CLOCK
 };
 
@@ -65,6 +66,8 @@ static const struct argp_option options[] = {
     { "user", OPT_USER, "NAME", 0, "Run as this user (when started as root)",
       0 },
     { "lead", OPT_LEAD, "MS", 0, "Lead of every channel's renderer (500)", 0 },
+    { "pts-base", OPT_PTS_BASE, "TICKS", 0,
+      "PTS of every channel's frame 0, in 90 kHz ticks (900000)", 0 },
     { "clock", OPT_CLOCK, "SOURCE", 0,
       "MasterClock: real, virtual or virtual:UTC (what the run folder has, else "
       "real)",
@@ -129,6 +132,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_LEAD:
         opts->lead_ms = (int)cli_number(state, "--lead", arg, 1, 60000);
+        return 0;
+    case OPT_PTS_BASE:
+        opts->pts_base = cli_number(state, "--pts-base", arg,
+                                    HOUSE_PTS_BASE_MIN, HOUSE_PTS_WRAP - 1);
         return 0;
     case OPT_CLOCK:
         if (clock_parse_source(arg, &opts->clock, &opts->clock_us, &err) < 0)

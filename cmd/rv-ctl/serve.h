@@ -41,6 +41,7 @@ struct serve_opts {
     int http_port;
     int lead_ms;
     struct slate_opts slate;
+    int64_t pts_base; /* 0: rv-stage's own */
     enum clock_source clock;
     int64_t clock_us; /* a virtual clock's start */
 };

@@ -98,13 +98,15 @@ int served_start(struct serve *serve, struct served *served, bool take_over,
                  struct err *err)
 {
     struct words words = { { "rv-ctl", "run" }, 2 };
-    char number[16], port[16], lead[16] = "";
+    char number[16], port[16], lead[16] = "", base[32] = "";
     int out[2];
 
     name_of(served->id, number);
     snprintf(port, sizeof(port), "%d", served->port);
     if (serve->opts.lead_ms > 0)
         snprintf(lead, sizeof(lead), "%d", serve->opts.lead_ms);
+    if (serve->opts.pts_base > 0)
+        snprintf(base, sizeof(base), "%lld", (long long)serve->opts.pts_base);
     add(&words, "--run-dir", serve->run);
     add(&words, "--channel", number);
     add(&words, "--plan", served->plan);
@@ -116,6 +118,7 @@ int served_start(struct serve *serve, struct served *served, bool take_over,
     add(&words, "--title", serve->opts.slate.title);
     add(&words, "--slate", serve->opts.slate.file);
     add(&words, "--slate-sound", serve->opts.slate.sound);
+    add(&words, "--pts-base", base);
     words.word[words.count++] = "--in-service";
     if (take_over)
         words.word[words.count++] = "--take-over";

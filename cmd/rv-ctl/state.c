@@ -361,6 +361,7 @@ void state_write(struct channel *channel)
     put(object, "lead_ms", channel->opts.lead_ms);
     put(object, "min_depth", channel->opts.min_depth);
     put(object, "max_depth", channel->opts.max_depth);
+    put(object, "pts_base", channel->opts.pts_base);
     json_object_set_new(object, "asrun", json_string(channel->asrun));
     json_object_set_new(object, "timeline",
                         timeline_to_json(channel->timeline));
@@ -398,6 +399,7 @@ static int restore(struct channel *channel, const json_t *object,
     channel->opts.lead_ms = (int)get(object, "lead_ms");
     channel->opts.min_depth = (int)get(object, "min_depth");
     channel->opts.max_depth = (int)get(object, "max_depth");
+    channel->opts.pts_base = get(object, "pts_base");
     channel->serial = (uint32_t)get(object, "serial");
     channel->epoch_serial = (uint32_t)get(object, "epoch_serial");
     if (text_of(object, "asrun")[0] == '/')

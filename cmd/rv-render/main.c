@@ -28,7 +28,8 @@ enum {
     OPT_BFRAMES,
     OPT_LOOKAHEAD,
     OPT_THREADS,
-    OPT_FIRST_FRAME
+    OPT_FIRST_FRAME,
+    OPT_PTS_BASE
 };
 
 /* clang-format off */
@@ -39,6 +40,7 @@ static const struct argp_option options[] = {
     { "channel", OPT_CHANNEL, "N", 0, "In service: ring, TS ring and counters of channel N", 1 },
     { "wait-s", OPT_WAIT, "S", 0, "Wait so long for the ring in a shell (10)", 1 },
     { "first-frame", OPT_FIRST_FRAME, "N", 0, "Number of a stream's first frame (0)", 1 },
+    { "pts-base", OPT_PTS_BASE, "TICKS", 0, "PTS of frame 0 of a stream, in 90 kHz ticks (900000)", 1 },
     { 0, 0, 0, 0, "Output", 2 },
     { "output", 'o', "FILE", 0, "Write to FILE (standard output)", 2 },
     { "ts-ring", OPT_TS_RING, NULL, 0, "Publish in the TS ring beside the ring", 2 },
@@ -109,6 +111,9 @@ static void check_opts(const struct render_opts *opts, struct argp_state *state)
     if (inputs != 1)
         argp_error(state, "give one input: --ring, --channel, or - for "
                           "standard input");
+    if (opts->pts_base != 0 && opts->media == NULL)
+        argp_error(state, "--pts-base is for a stream (-); a stage ring has "
+                          "its own, see rv-stage(1)");
     if (opts->has_ts_ring && opts->media != NULL)
         argp_error(state, "--ts-ring lies beside a stage ring; with - write to "
                           "a file or pipe");
@@ -148,6 +153,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     case OPT_FIRST_FRAME:
         opts->first_frame =
             cli_number(state, "--first-frame", arg, 0, INT64_C(1000000000000));
+        return 0;
+    case OPT_PTS_BASE:
+        opts->pts_base = cli_number(state, "--pts-base", arg,
+                                    HOUSE_PTS_BASE_MIN, HOUSE_PTS_WRAP - 1);
         return 0;
     case ARGP_KEY_ARG:
         if (opts->media != NULL)

@@ -42,6 +42,7 @@ struct render_opts {
     int32_t lookahead;
     int32_t threads;
     int64_t first_frame; /* of a stream: for tests of large numbers */
+    int64_t pts_base; /* of a stream (0: HOUSE_PTS_BASE); a ring has its own */
 };
 
 struct render {

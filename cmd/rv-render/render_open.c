@@ -298,7 +298,11 @@ int render_open(struct render *render, const struct render_opts *opts,
         open_input(render, err) < 0)
         return -1;
     set_config(render);
-    if (stretch_init(&render->stretch, &render->house, opts->bframes, err) < 0)
+    int64_t base = render->source.ring.pts_base;
+    if (render->media != NULL)
+        base = opts->pts_base != 0 ? opts->pts_base : HOUSE_PTS_BASE;
+    if (stretch_init(&render->stretch, &render->house, base, opts->bframes,
+                     err) < 0)
         return -1;
     render->next = render->media != NULL
                        ? opts->first_frame

@@ -11,6 +11,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavutil/channel_layout.h>
 #include <libavutil/mathematics.h>
+#include <libavutil/opt.h>
 
 #define ADTS_HEADER   7
 #define GROUPS        64 /* kept; a power of two */
@@ -44,10 +45,10 @@ int64_t sound_group_at(const struct house *house, int64_t n)
     return (samples + GROUP_SAMPLES - 1) / GROUP_SAMPLES;
 }
 
-int64_t sound_pts(const struct house *house, int64_t group)
+int64_t sound_pts(const struct house *house, int64_t base, int64_t group)
 {
-    return HOUSE_PTS_BASE + av_rescale_rnd(group * GROUP_SAMPLES, 90000,
-                                           house->sample_rate, AV_ROUND_DOWN);
+    return base + av_rescale_rnd(group * GROUP_SAMPLES, 90000,
+                                 house->sample_rate, AV_ROUND_DOWN);
 }
 
 static int64_t first_sample(int64_t first_group)
@@ -89,6 +90,10 @@ static int set_codec(struct sound_encoder *encoder, int32_t bitrate_kbit,
     codec->time_base = (AVRational){ 1, house->sample_rate };
     codec->profile = FF_PROFILE_AAC_LOW;
     codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_BITEXACT;
+    /* libavcodec 59 still begins with "twoloop", which swallows one click in
+     * fifty at 192 kbit/s; "fast", its later default, none, at the same rate.
+     */
+    (void)av_opt_set(codec->priv_data, "aac_coder", "fast", 0);
     if (avcodec_open2(codec, codec->codec, NULL) < 0 ||
         codec->frame_size != SOUND_PACKET || codec->extradata_size < 2) {
         return err_set(err, ERR_INPUT,

@@ -35,8 +35,8 @@ struct sound_unit {
 
 /* First PES packet whose start is at or after sample S(n). */
 int64_t sound_group_at(const struct house *house, int64_t n);
-/* 90 kHz PTS of a PES packet. */
-int64_t sound_pts(const struct house *house, int64_t group);
+/* 90 kHz PTS of a PES packet, sample 0's being `base`; does not wrap. */
+int64_t sound_pts(const struct house *house, int64_t base, int64_t group);
 
 /* Gives PES packets from first_group on; feed from sound_first_frame() on. */
 struct sound_encoder *sound_open(const struct house *house,

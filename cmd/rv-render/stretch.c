@@ -9,7 +9,7 @@
 #define SOUNDS_MAX 64
 
 int stretch_init(struct stretch *stretch, const struct house *house,
-                 int bframes, struct err *err)
+                 int64_t pts_base, int bframes, struct err *err)
 {
     /* A coded picture is hardly ever larger than a raw one; untouched memory
      * costs nothing. */
@@ -17,6 +17,7 @@ int stretch_init(struct stretch *stretch, const struct house *house,
 
     *stretch = STRETCH_EMPTY;
     stretch->house = *house;
+    stretch->pts_base = pts_base + HOUSE_PTS_WRAP;
     stretch->reorder = bframes > 0;
     stretch->arena_size = raw * 4 + (4u << 20);
     stretch->out_size = stretch->arena_size / TS_PACKET_SIZE * TS_PACKET_SIZE;
@@ -84,7 +85,7 @@ static int64_t clock_27m(const struct stretch *stretch, int64_t n)
 {
     const struct house *house = &stretch->house;
 
-    return HOUSE_PTS_BASE * 300 - STRETCH_OFFSET_MS * TS_PCR_HZ / 1000 +
+    return stretch->pts_base * 300 - STRETCH_OFFSET_MS * TS_PCR_HZ / 1000 +
            av_rescale_rnd(n - stretch->reorder, TS_PCR_HZ * house->rate.den,
                           house->rate.num, AV_ROUND_DOWN);
 }
@@ -92,15 +93,17 @@ static int64_t clock_27m(const struct stretch *stretch, int64_t n)
 static void set_pictures(const struct stretch *stretch, size_t count,
                          struct ts_unit *unit)
 {
+    const struct house *house = &stretch->house;
+    const int64_t base = stretch->pts_base;
+
     for (size_t i = 0; i < count; i++) {
         const struct stretch_picture *from = &stretch->picture[i];
         const int64_t place = stretch->next_n + (int64_t)i - stretch->reorder;
-        unit[i] =
-            (struct ts_unit){ .data = stretch->arena + from->offset,
-                              .size = from->size,
-                              .pts_90k = house_pts(&stretch->house, from->n),
-                              .dts_90k = house_pts(&stretch->house, place),
-                              .is_key = from->is_key };
+        unit[i] = (struct ts_unit){ .data = stretch->arena + from->offset,
+                                    .size = from->size,
+                                    .pts_90k = house_pts(house, base, from->n),
+                                    .dts_90k = house_pts(house, base, place),
+                                    .is_key = from->is_key };
     }
 }
 
@@ -117,7 +120,8 @@ static size_t set_sounds(const struct stretch *stretch,
         unit[count++] =
             (struct ts_unit){ .data = got.data,
                               .size = got.size,
-                              .pts_90k = sound_pts(&stretch->house, g) };
+                              .pts_90k = sound_pts(&stretch->house,
+                                                   stretch->pts_base, g) };
     }
     return count;
 }

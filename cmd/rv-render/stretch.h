@@ -37,7 +37,8 @@ struct stretch_picture {
 
 struct stretch {
     struct house house;
-    int reorder; /* frames that decoding runs ahead of display: 0 or 1 */
+    int64_t pts_base; /* of frame 0; one wrap more, so no clock is negative */
+    int reorder;      /* frames that decoding runs ahead of display: 0 or 1 */
     int64_t next_n;
     bool has_lead_in; /* the next one carries a PES packet of sound more */
     struct ts_mux mux;
@@ -53,8 +54,9 @@ struct stretch {
 #define STRETCH_EMPTY ((struct stretch){ .arena = NULL })
 /* clang-format on */
 
+/* `pts_base`: 90 kHz ticks of frame 0. */
 int stretch_init(struct stretch *stretch, const struct house *house,
-                 int bframes, struct err *err);
+                 int64_t pts_base, int bframes, struct err *err);
 void stretch_clear(struct stretch *stretch);
 
 /* The next picture comes from a new encoder and is frame n.  Gives the first

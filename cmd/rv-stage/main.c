@@ -29,6 +29,7 @@ enum key {
     KEY_HOUSE,
     KEY_EPOCH,
     KEY_START_DELAY,
+    KEY_PTS_BASE,
     KEY_ASRUN,
     KEY_TITLE,
     KEY_SLATE,
@@ -53,6 +54,8 @@ static const struct argp_option options[] = {
       0 },
     { "start-delay", KEY_START_DELAY, "MS", 0,
       "From the first frame staged to its deadline (300)", 0 },
+    { "pts-base", KEY_PTS_BASE, "TICKS", 0,
+      "PTS of frame 0, in 90 kHz ticks (900000)", 0 },
     { "asrun", KEY_ASRUN, "FILE", 0,
       "Append as-run lines to FILE (standard output)", 0 },
     { "title", KEY_TITLE, "TEXT", 0,
@@ -104,6 +107,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         opts->start_delay_ms =
             cli_number(state, "--start-delay", arg, 0, 3600000);
         opts->has_start_delay = true;
+        break;
+    case KEY_PTS_BASE:
+        opts->pts_base = cli_number(state, "--pts-base", arg,
+                                    HOUSE_PTS_BASE_MIN, HOUSE_PTS_WRAP - 1);
         break;
     case KEY_ASRUN:
         opts->asrun = arg;
@@ -205,7 +212,8 @@ static int create_ring(struct stage *stage, struct err *err)
         .house = stage->opts.house,
         .channel = stage->opts.channel,
         .min_depth = (uint32_t)stage->opts.min_depth,
-        .max_depth = (uint32_t)stage->opts.max_depth
+        .max_depth = (uint32_t)stage->opts.max_depth,
+        .pts_base = stage->opts.pts_base
     };
 
     return stage_ring_create(&stage->ring, stage->path, &config, err);

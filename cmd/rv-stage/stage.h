@@ -106,6 +106,7 @@ struct options {
     int64_t epoch_us;
     bool has_start_delay;
     int64_t start_delay_ms;
+    int64_t pts_base; /* 0: not given */
     const char *asrun;
     const char *title;
     const char *slate; /* a file; NULL: the card */

@@ -68,9 +68,12 @@ static int out_json(struct tap *tap, struct err *err)
     json_t *line = json_object();
 
     json_object_set_new(line, "n", json_integer(frame->n));
-    json_object_set_new(line, "pts",
-                        is_ring ? json_integer(house_pts(&tap->house, frame->n))
-                                : json_null());
+    json_object_set_new(
+        line, "pts",
+        is_ring ? json_integer(
+                      house_pts(&tap->house, tap->ring.pts_base, frame->n) %
+                      HOUSE_PTS_WRAP)
+                : json_null());
     json_object_set_new(line, "segment", json_string(info->segment));
     json_object_set_new(line, "asset", json_string(info->asset));
     json_object_set_new(line, "asset_frame", json_integer(info->asset_frame));

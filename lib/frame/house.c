@@ -255,9 +255,9 @@ int64_t house_us(const struct house *house, int64_t n)
     return floor_div((__int128)n * house->rate.den * 1000000, house->rate.num);
 }
 
-int64_t house_pts(const struct house *house, int64_t n)
+int64_t house_pts(const struct house *house, int64_t base, int64_t n)
 {
-    return HOUSE_PTS_BASE +
+    return base +
            floor_div((__int128)n * house->rate.den * 90000, house->rate.num);
 }
 

@@ -39,8 +39,12 @@ struct house {
 /* 1280x720@30000/1001, 48 kHz stereo: the contract's default. */
 extern const struct house HOUSE_DEFAULT;
 
-/* 90 kHz ticks of frame 0's presentation time: 10 s (at least 1 s). */
-#define HOUSE_PTS_BASE INT64_C(900000)
+/* 90 kHz ticks of frame 0's presentation time: 10 s, or what the channel's
+ * stage ring says, at least 1 s and below where timestamps wrap (ISO/IEC
+ * 13818-1 2.4.3.7: 33 bits). */
+#define HOUSE_PTS_BASE     INT64_C(900000)
+#define HOUSE_PTS_BASE_MIN INT64_C(90000)
+#define HOUSE_PTS_WRAP     (INT64_C(1) << 33)
 
 /* Longest output of house_format(), NUL included. */
 #define HOUSE_TEXT_SIZE 96
@@ -81,9 +85,10 @@ int32_t house_max_samples(const struct house *house);
 int32_t house_audio_skip(const struct house *house, int64_t origin,
                          int64_t index);
 
-/* n frames as microseconds, rounded down; n as 90 kHz PTS with the base. */
+/* n frames as microseconds, rounded down. */
 int64_t house_us(const struct house *house, int64_t n);
-int64_t house_pts(const struct house *house, int64_t n);
+/* Frame n's PTS in 90 kHz ticks, frame 0's being `base`; does not wrap. */
+int64_t house_pts(const struct house *house, int64_t base, int64_t n);
 
 /* First frame whose time is at or after `us`, counted from frame 0. */
 int64_t house_frame_at_us(const struct house *house, int64_t us);

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -115,8 +116,8 @@ static void set_folder(struct stage_ring *ring, const char *path)
                  (int)(slash == path ? 1 : slash - path), path);
 }
 
-static int check_depths(const struct stage_ring *ring, const char *path,
-                        struct err *err)
+static int check_figures(const struct stage_ring *ring, const char *path,
+                         struct err *err)
 {
     if (ring->max_depth < 1 || ring->max_depth > STAGE_DEPTH_MAX)
         return err_set(err, ERR_INPUT,
@@ -131,6 +132,11 @@ static int check_depths(const struct stage_ring *ring, const char *path,
         return err_set(err, ERR_INPUT,
                        "stage ring %s: keeps %u frames, not 1 to %d", path,
                        ring->keep, KEEP_MAX);
+    if (ring->pts_base < HOUSE_PTS_BASE_MIN || ring->pts_base >= HOUSE_PTS_WRAP)
+        return err_set(
+            err, ERR_INPUT,
+            "stage ring %s: first PTS %" PRId64 ", not %" PRId64 " to %" PRId64,
+            path, ring->pts_base, HOUSE_PTS_BASE_MIN, HOUSE_PTS_WRAP - 1);
     return 0;
 }
 
@@ -151,6 +157,7 @@ static void write_header(struct stage_ring *ring)
     head->min_depth = ring->min_depth;
     head->max_depth = ring->max_depth;
     head->keep = ring->keep;
+    head->pts_base = ring->pts_base;
     atomic_store_explicit(&head->end_frame, INT64_MAX, memory_order_relaxed);
     atomic_store_explicit(&head->cut_frame, -1, memory_order_relaxed);
     atomic_store_explicit(&head->intake_us, STAGE_RING_INTAKE_US,
@@ -169,9 +176,10 @@ int stage_ring_create(struct stage_ring *ring, const char *path,
     ring->max_depth = config->max_depth ? config->max_depth : 60;
     ring->keep =
         config->keep ? config->keep : stage_ring_default_keep(&config->house);
+    ring->pts_base = config->pts_base ? config->pts_base : HOUSE_PTS_BASE;
     if (house_check(&config->house, err) < 0)
         return err_prefix(err, "stage ring %s", path);
-    if (check_depths(ring, path, err) < 0)
+    if (check_figures(ring, path, err) < 0)
         return -1;
     set_folder(ring, path);
     if (shm_create(&ring->shm, path, sizeof(struct stage_ring_header), err) <
@@ -223,7 +231,8 @@ static int check_header(struct stage_ring *ring, struct err *err)
     ring->min_depth = head->min_depth;
     ring->max_depth = head->max_depth;
     ring->keep = head->keep;
-    return check_depths(ring, path, err);
+    ring->pts_base = head->pts_base;
+    return check_figures(ring, path, err);
 }
 
 int stage_ring_open(struct stage_ring *ring, const char *path, struct err *err)

@@ -44,7 +44,7 @@
 #include "frame/house.h"
 #include "frame/shm.h"
 
-#define STAGE_RING_LAYOUT_VERSION 1
+#define STAGE_RING_LAYOUT_VERSION 2
 #define STAGE_RING_ENTRIES        1024 /* a power of two */
 #define STAGE_RING_CONSUMERS      4
 #define STAGE_DEPTH_MAX           600
@@ -99,6 +99,7 @@ struct stage_ring_config {
     uint32_t min_depth; /* frames; 0: 30 */
     uint32_t max_depth; /* frames, <= STAGE_DEPTH_MAX; 0: 60 */
     uint32_t keep;      /* frames behind the cursor; 0: what AAC needs */
+    int64_t pts_base;   /* PTS of frame 0 (house.h); 0: HOUSE_PTS_BASE */
 };
 
 struct stage_ring_header;
@@ -109,6 +110,7 @@ struct stage_ring {
     struct house house;
     int32_t channel;
     uint32_t min_depth, max_depth, keep;
+    int64_t pts_base;  /* 90 kHz ticks */
     char folder[1024]; /* of the ring and its pools */
 };
 

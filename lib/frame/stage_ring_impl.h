@@ -49,6 +49,7 @@ struct stage_ring_header {
     int32_t sample_rate, channels;
     int32_t channel;
     uint32_t min_depth, max_depth, keep;
+    int64_t pts_base;
 
     _Alignas(64) _Atomic uint64_t word;
 
@@ -72,6 +73,7 @@ struct stage_ring_header {
     struct stage_ring_entry entry[STAGE_RING_ENTRIES];
 };
 
+_Static_assert(offsetof(struct stage_ring_header, pts_base) == 56, "layout");
 _Static_assert(offsetof(struct stage_ring_header, word) == 64, "layout");
 _Static_assert(offsetof(struct stage_ring_header, cursor) == 128, "layout");
 _Static_assert(offsetof(struct stage_ring_header, end_frame) == 384, "layout");

@@ -99,6 +99,30 @@ static int64_t due_of(const struct asset_picture *next, int64_t former_pts,
     return next->pts - gap / 6 - 1;
 }
 
+/* Codecs that cannot say it are interlaced when their container says so. */
+static void note_fields(const struct asset *asset, AVFrame *frame)
+{
+    const AVCodecParameters *par =
+        asset->format->streams[asset->video]->codecpar;
+    const enum AVFieldOrder order = par->field_order;
+
+    switch (par->codec_id) {
+    case AV_CODEC_ID_V210:
+    case AV_CODEC_ID_HUFFYUV:
+    case AV_CODEC_ID_FFVHUFF:
+    case AV_CODEC_ID_JPEG2000:
+        break;
+    default: /* libav's enum, not ours */
+        return;
+    }
+    if (order != AV_FIELD_TT && order != AV_FIELD_BB && order != AV_FIELD_TB &&
+        order != AV_FIELD_BT)
+        return;
+    /* TB and BT: coded the one way, shown the other. */
+    frame->interlaced_frame = 1;
+    frame->top_field_first = order == AV_FIELD_TT || order == AV_FIELD_BT;
+}
+
 /* Fills in what goes with the picture in next.frame. */
 static void finish_next(struct asset *asset, int64_t former_pts,
                         int64_t former_duration)
@@ -114,6 +138,7 @@ static void finish_next(struct asset *asset, int64_t former_pts,
             former_pts == AV_NOPTS_VALUE ? 0 : former_pts + former_duration;
     if (former_pts != AV_NOPTS_VALUE && next->pts < former_pts)
         next->pts = former_pts;
+    note_fields(asset, frame);
     next->repeats = frame->interlaced_frame ? 0 : frame->repeat_pict;
     next->due = due_of(next, former_pts, former_repeats);
     next->grid = asset->has_first ? moment_grid(next->pts - asset->first_pts,

@@ -151,30 +151,32 @@ void matrix_apply(const struct matrix *matrix, const struct planes *planes,
     }
 }
 
-static uint8_t over(int value, int black, int alpha, int most)
+/* black + (value - black) * alpha / (255 << shift); 257 / 65536 is 1 / 255. */
+static uint8_t over(int value, int black, int alpha, int shift)
 {
-    const int part = (value - black) * alpha;
-    return (uint8_t)(black + (part + (part < 0 ? -most / 2 : most / 2)) / most);
+    const int half = 1 << (15 + shift);
+    return (uint8_t)(black +
+                     (((value - black) * alpha * 257 + half) >> (16 + shift)));
 }
 
 void colour_over_black(const struct planes *planes, int width, int height,
                        const uint8_t *alpha, int alpha_stride)
 {
     for (int y = 0; y < height; y++) {
-        uint8_t *luma = planes->data[0] + y * planes->stride[0];
+        uint8_t *restrict luma = planes->data[0] + y * planes->stride[0];
         const uint8_t *a = alpha + y * alpha_stride;
         for (int x = 0; x < width; x++)
-            luma[x] = over(luma[x], BLACK_Y, a[x], 255);
+            luma[x] = over(luma[x], BLACK_Y, a[x], 0);
     }
     for (int y = 0; y < height / 2; y++) {
         const uint8_t *a = alpha + 2 * y * alpha_stride;
         const uint8_t *b = a + alpha_stride;
         for (int p = 1; p < 3; p++) {
-            uint8_t *chroma = planes->data[p] + y * planes->stride[p];
+            uint8_t *restrict chroma = planes->data[p] + y * planes->stride[p];
             for (int x = 0; x < width / 2; x++) {
                 const int sum =
                     a[2 * x] + a[2 * x + 1] + b[2 * x] + b[2 * x + 1];
-                chroma[x] = over(chroma[x], BLACK_C, sum, 4 * 255);
+                chroma[x] = over(chroma[x], BLACK_C, sum, 2);
             }
         }
     }

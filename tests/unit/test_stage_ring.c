@@ -292,6 +292,8 @@ static void wrong_headers_are_sentences(void **state)
     expect_refused("layout 9");
     poke(offsetof(struct stage_ring_header, entry_count), 9);
     expect_refused("layout");
+    poke(offsetof(struct stage_ring_header, pts_base), 89999);
+    expect_refused("first PTS 89999, not 90000 to 8589934591");
     poke(offsetof(struct stage_ring_header, max_depth), 601);
     expect_refused("maximum depth 601");
     poke(offsetof(struct stage_ring_header, min_depth), 61);

@@ -102,13 +102,13 @@ static void make_stretch(struct ts_mux *mux, const struct house *house,
 
     for (int64_t i = 0; i < count; i++) {
         const int64_t shown = i == 0 ? n + count - 1 : n + i - 1;
-        picture[i] =
-            (struct ts_unit){ .data = bytes[i],
-                              .size = make_picture(bytes[i], is_key, i > 0,
-                                                   plan->largest),
-                              .pts_90k = house_pts(house, shown),
-                              .dts_90k = house_pts(house, n + i - reorder),
-                              .is_key = is_key };
+        picture[i] = (struct ts_unit){
+            .data = bytes[i],
+            .size = make_picture(bytes[i], is_key, i > 0, plan->largest),
+            .pts_90k = house_pts(house, HOUSE_PTS_BASE, shown),
+            .dts_90k = house_pts(house, HOUSE_PTS_BASE, n + i - reorder),
+            .is_key = is_key
+        };
     }
     for (int64_t g = group_at(house, n); g < group_at(house, n + count); g++) {
         sound[k] =
@@ -412,7 +412,8 @@ static void libavformat_reads_the_same(void **state)
     while (av_read_frame(demux, packet) >= 0) {
         const AVStream *from = demux->streams[packet->stream_index];
         if (from->codecpar->codec_id == AV_CODEC_ID_H264) {
-            assert_int_equal(packet->pts, house_pts(&HOUSE_DEFAULT, n));
+            assert_int_equal(packet->pts,
+                             house_pts(&HOUSE_DEFAULT, HOUSE_PTS_BASE, n));
             assert_false(packet->flags & AV_PKT_FLAG_CORRUPT);
             n++;
         } else {
