@@ -195,6 +195,25 @@ PY
     stop_serve
 }
 
+@test "a preview that is ready follows the live one without a hole" {
+    start_serve
+    ctl start 1 "$PLAN"
+    on_air 1
+    receive 1 10 "$BATS_TEST_TMPDIR/out.ts" &
+    local viewer=$!
+    ctl load 1 "$THREE" --start-frame 20 --frames 50
+    wait_until 'ctl switch 1 | grep -q "on air from"' 10
+    ctl load 1 "$THREE" --start-frame 200 --frames 40 # and no switch
+    wait $viewer
+    # the same call after the cut answers with its figures
+    run ctl switch 1
+    assert_eq "$status" 0
+    ctl stop 1
+    stop_serve
+    assert_contains "$(marks "$BATS_TEST_TMPDIR/out.ts" .runs)" " 3:20-69 3:200-239 "
+    whole "$BATS_TEST_TMPDIR/out.ts"
+}
+
 @test "a new plan that holds what is on air goes on with it" {
     start_serve
     ctl start 1 "$PLAN"

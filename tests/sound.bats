@@ -128,7 +128,7 @@ true_peak() {
 
 @test "a decoder that begins in the middle makes the same samples" {
     local codec ext n gain # (AAC with noise substitution, AC-3, MP2: their decoders dither)
-    for codec in pcm_s16le:mov aac:mp4 flac:mkv; do
+    for codec in pcm_s16le:mov aac:mp4 aac:mkv flac:mkv; do
         ext=${codec#*:}
         CLIP=$BATS_TEST_TMPDIR/movement.$ext
         ffmpeg -nostdin -v error -y -f lavfi -i "testsrc2=s=$H:r=25:d=8" -f lavfi -i \

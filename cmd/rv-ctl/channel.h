@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 #include "clock/clock.h"
+#include "ctl.h"
 #include "director.h"
 #include "err/err.h"
 #include "frame/house.h"
@@ -50,6 +51,7 @@ struct run_opts {
     int port;
     int lead_ms; /* 0: rv-render's own */
     int min_depth, max_depth;
+    struct slate_opts slate;
     int64_t pts_base; /* 0: rv-stage's own */
     bool keeps_stats; /* leave the stats page at the end: a server reads it */
 };

@@ -5,11 +5,20 @@
 #ifndef RV_CTL_CTL_H
 #define RV_CTL_CTL_H
 
+#include <argp.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "clock/clock.h"
 #include "err/err.h"
+
+/* What rv-stage is told about the slate; NULL: its default.  In title and file
+ * %d is the channel's number. */
+struct slate_opts {
+    const char *title, *file, *sound;
+};
+/* Their options, a child of run's and serve's; its input is the struct. */
+extern const struct argp slate_argp;
 
 int run_main(int argc, char **argv);
 int serve_main(int argc, char **argv);

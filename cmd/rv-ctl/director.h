@@ -10,7 +10,8 @@
  *      |                   +------> [ARMED] -----+             | LOAD opened
  *      +---- GONE ------------------- READY                    +--> [LOADED]
  *
- *   LOADED   decodes in the shadow
+ *   LOADED   decodes in the shadow; when a live one ends and it is ready, it is
+ *            cut in right behind, as if SWITCH had been called
  *   ARMED    was asked for before it was ready; fires by itself
  *   CUTTING  is in the list; the cut can still be taken back
  *   LIVE     its first frame went into the encoder; the figures are known

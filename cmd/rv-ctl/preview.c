@@ -15,8 +15,10 @@
 #include "log/log.h"
 
 /* Ids of previews are apart from those of laid segments. */
-#define PREVIEW_ID       UINT32_C(0x80000000)
-#define NEAR_FRAMES      3 /* who has only so many left is told by the stage */
+#define PREVIEW_ID  UINT32_C(0x80000000)
+#define NEAR_FRAMES 3 /* who has only so many left is told by the stage */
+#define TARGET_BEHIND_LIVE                                                     \
+    INT64_C(-1) /* nobody's target: right behind the live one */
 #define RESULT_OK        1
 #define RESULT_NOT_READY 2
 #define RESULT_BUSY      3
@@ -545,9 +547,38 @@ static void care_for_decoder(struct channel *channel, int64_t now_us)
         event(channel, EVENT_GONE);
 }
 
+/*
+ * A preview that is ready follows a live one that ends, right behind its last
+ * frame.  Decided as late as is safe: until then SwitchToLive may come.  True
+ * while that moment is near.
+ */
+static bool follow_live(struct channel *channel)
+{
+    const struct timeline *timeline = channel->timeline;
+
+    if (channel->preview_state != PREVIEW_LOADED || timeline->cuts == 0 ||
+        channel->now_kind != NOW_NONE)
+        return false;
+    const int64_t end = laid_end(&timeline->cut[timeline->cuts - 1]);
+    const int64_t left = end == FRAME_NEVER ? end : end - air_position(channel);
+    if (left < NEAR_FRAMES || left > 2 * timeline->second)
+        return false;
+    if (left > timeline->second / 2 ||
+        !is_ready_for_air(channel, &channel->preview.laid))
+        return true;
+    channel->preview_state =
+        preview_step(PREVIEW_LOADED, EVENT_SWITCH_READY).next;
+    channel->target_ms = TARGET_BEHIND_LIVE;
+    channel->figures = (struct cut_figures){ .frame = -1 };
+    channel->is_dirty = true;
+    cut_at(channel, end);
+    return true;
+}
+
 bool preview_update(struct channel *channel, int64_t now_us)
 {
     care_for_decoder(channel, now_us);
+    const bool is_following = follow_live(channel);
     if (channel->preview_state == PREVIEW_ARMED &&
         channel->now_kind == NOW_NONE &&
         is_ready_for_air(channel, &channel->preview.laid))
@@ -556,6 +587,6 @@ bool preview_update(struct channel *channel, int64_t now_us)
         channel->now_kind == NOW_NONE &&
         air_position(channel) > channel->figures.frame)
         event(channel, EVENT_TAKEN);
-    return channel->preview_state == PREVIEW_ARMED ||
+    return is_following || channel->preview_state == PREVIEW_ARMED ||
            channel->preview_state == PREVIEW_CUTTING;
 }

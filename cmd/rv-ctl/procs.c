@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <bsd/string.h>
+
 #include "log/log.h"
 #include "proc/spawn.h"
 
@@ -76,12 +78,36 @@ static void add_number(struct words *words, const char *option, char text[32],
     add(words, text);
 }
 
+/* An option whose text has the channel's number for each %d. */
+static void add_text(struct words *words, const char *option,
+                     const struct channel *channel, const char *text,
+                     char out[1024])
+{
+    char number[16];
+
+    if (text == NULL)
+        return;
+    snprintf(number, sizeof(number), "%d", channel->opts.channel);
+    out[0] = '\0';
+    while (*text != '\0') {
+        const size_t length = strlen(out);
+        const bool is_number = text[0] == '%' && text[1] == 'd';
+        if (is_number)
+            strlcat(out, number, 1024);
+        else if (length < 1023)
+            memcpy(out + length, (char[2]){ *text, '\0' }, 2);
+        text += is_number ? 2 : 1;
+    }
+    add(words, option);
+    add(words, out);
+}
+
 static int start_stage(struct channel *channel, pid_t *pid, int *pidfd,
                        struct err *err)
 {
     struct words words = { .count = 0 };
     char number[16], epoch[32], low[32], high[32], base[32];
-    char house[HOUSE_TEXT_SIZE];
+    char house[HOUSE_TEXT_SIZE], title[1024], slate[1024];
 
     house_format(&channel->house, house);
     add_common(&words, "rv-stage", channel, number);
@@ -92,6 +118,12 @@ static int start_stage(struct channel *channel, pid_t *pid, int *pidfd,
     add_number(&words, "--epoch", epoch, channel->forced_epoch_us);
     add_number(&words, "--min-depth", low, channel->opts.min_depth);
     add_number(&words, "--max-depth", high, channel->opts.max_depth);
+    add_text(&words, "--title", channel, channel->opts.slate.title, title);
+    add_text(&words, "--slate", channel, channel->opts.slate.file, slate);
+    if (channel->opts.slate.sound != NULL) {
+        add(&words, "--slate-sound");
+        add(&words, channel->opts.slate.sound);
+    }
     add_number(&words, "--pts-base", base, channel->opts.pts_base);
     const struct spawn spawn = { "rv-stage", words.word, -1, -1, -1 };
     return spawn_start(&spawn, pid, pidfd, err);

@@ -83,6 +83,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     struct run_opts *opts = &args->opts;
 
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &opts->slate;
+        break;
     case OPT_RUN_DIR:
         opts->run_dir = arg;
         break;
@@ -141,9 +144,12 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
+static const struct argp_child children[] = { { .argp = &slate_argp }, { 0 } };
+
 static const struct argp argp = {
     .options = options,
     .parser = parse_opt,
+    .children = children,
     .args_doc = "CHANNEL",
     .doc = "Direct one channel: play its plan until told to stop."
 };

@@ -110,6 +110,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     struct err err = ERR_EMPTY;
 
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &opts->slate;
+        return 0;
     case OPT_LISTEN:
     case OPT_METRICS:
         cli_host_port(state, key == OPT_LISTEN ? "--listen" : "--metrics", arg,
@@ -146,9 +149,12 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     }
 }
 
+static const struct argp_child children[] = { { .argp = &slate_argp }, { 0 } };
+
 static const struct argp argp = {
     .options = options,
     .parser = parse_opt,
+    .children = children,
     .doc = "Serve the playout control API, and run its channels."
 };
 

@@ -115,6 +115,9 @@ int served_start(struct serve *serve, struct served *served, bool take_over,
     add(&words, "--format", served->format);
     add(&words, "--state-dir", serve->opts.state_dir);
     add(&words, "--lead", lead);
+    add(&words, "--title", serve->opts.slate.title);
+    add(&words, "--slate", serve->opts.slate.file);
+    add(&words, "--slate-sound", serve->opts.slate.sound);
     add(&words, "--pts-base", base);
     words.word[words.count++] = "--in-service";
     if (take_over)

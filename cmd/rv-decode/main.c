@@ -1,6 +1,7 @@
 /* rv-decode: segments into house frames.  See rv-decode(1). */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "cli/cli.h"
 #include "clock/clock.h"
 #include "feed.h"
+#include "frame/slate.h"
 #include "log/log.h"
 #include "media/av.h"
 #include "plan/inputs.h"
@@ -22,7 +24,7 @@
 struct opts {
     const char *house, *pool, *run_dir;
     int64_t slots, threads, channel;
-    bool is_nut, is_verbose;
+    bool is_nut, is_verbose, is_slate, has_tone;
     char **files;
     int file_count;
 };
@@ -50,6 +52,7 @@ enum {
     OPT_RUN_DIR,
     OPT_CHANNEL,
     OPT_THREADS,
+    OPT_SLATE,
     OPT_VERBOSE
 };
 
@@ -60,12 +63,23 @@ static const struct argp_option options[] = {
     { "slots", OPT_SLOTS, "N", 0, "Picture slots of the pool (default: as many as the codec needs and 68)", 0 },
     { "nut", OPT_NUT, NULL, 0, "Write NUT with raw video and PCM to standard output, no pool", 0 },
     { "threads", OPT_THREADS, "N", 0, "Threads of the video decoder (default: by picture size)", 0 },
+    { "slate", OPT_SLATE, "silence|tone", 0, "Make FILE a slate of at most 250 frames, with this where it has no sound", 0 },
     { "run-dir", OPT_RUN_DIR, "DIR", 0, "Run folder", 0 },
     { "channel", OPT_CHANNEL, "N", 0, "In service of channel N: play one line, count in its stats page", 0 },
     { "verbose", OPT_VERBOSE, NULL, 0, "Log what libav complains about", 0 },
     { 0 }
 };
 /* clang-format on */
+
+static void check_opts(const struct opts *opts, const struct argp_state *state)
+{
+    if (opts->is_nut && (opts->pool || opts->slots))
+        argp_error(state, "--nut makes no pool; leave out --pool and --slots");
+    if (opts->is_slate && (!opts->pool || !opts->house || opts->is_nut ||
+                           opts->slots || opts->file_count != 1))
+        argp_error(state, "--slate needs --pool PATH, --house WxH@RATE and one "
+                          "FILE, without --nut and --slots");
+}
 
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
 {
@@ -93,6 +107,13 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     case OPT_CHANNEL:
         opts->channel = cli_number(state, "--channel", arg, 1, INT32_MAX);
         break;
+    case OPT_SLATE:
+        if (strcmp(arg, "silence") != 0 && strcmp(arg, "tone") != 0)
+            argp_error(state, "--slate: '%s' is unknown; give silence or tone",
+                       arg);
+        opts->is_slate = true;
+        opts->has_tone = strcmp(arg, "tone") == 0;
+        break;
     case OPT_VERBOSE:
         opts->is_verbose = true;
         break;
@@ -101,9 +122,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         opts->file_count = state->argc - state->next;
         break;
     case ARGP_KEY_END:
-        if (opts->is_nut && (opts->pool || opts->slots))
-            argp_error(state,
-                       "--nut makes no pool; leave out --pool and --slots");
+        check_opts(opts, state);
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -148,7 +167,7 @@ static int find_places(struct decode *decode, struct err *err)
     if (opts->pool && name_pool(decode, err) < 0)
         return -1;
     const bool wants_pool = !opts->pool && !opts->is_nut;
-    if (!wants_pool && opts->channel == 0)
+    if (!wants_pool && (opts->channel == 0 || opts->is_slate))
         return 0;
     if (rundir_find(decode->run, opts->run_dir, err) < 0)
         return -1;
@@ -196,6 +215,45 @@ static int print_inputs(const struct decode *decode, const struct item *first,
     return 0;
 }
 
+/* How many frames a slate of this asset may need. */
+static int slate_frames(struct asset *asset, const struct house *house)
+{
+    const struct moment begin = { .in = { 0, 1 }, .rate = house->rate };
+    const AVFormatContext *format = asset->format;
+    const int most = slate_most(house);
+    int64_t frames = -1;
+
+    /* It looks one picture ahead, so a still's length is known by then. */
+    if (asset_show(asset, &begin) != ASSET_STOPPED)
+        frames = asset_frames(asset, begin.in);
+    if (frames < 0 && format->duration > 0 &&
+        format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE)
+        frames = moment_frames(format->duration + AV_TIME_BASE, AV_TIME_BASE_Q,
+                               begin.in, house->rate);
+    return frames < 0 || frames > most ? most : FFMAX((int)frames, 1);
+}
+
+static int open_slate(struct decode *decode, const struct item *item,
+                      struct err *err)
+{
+    struct asset *asset = item->asset;
+
+    if (asset->video < 0 && asset->still == NULL)
+        return err_set(err, ERR_INPUT,
+                       "asset %s: has no picture; give a picture or a video",
+                       asset->path);
+    const int frames = slate_frames(asset, &decode->house);
+    decode->sink.has_tone = decode->opts.has_tone && asset->audio < 0;
+    if (sink_open_slate(&decode->sink, decode->pool_path, &decode->house,
+                        frames, err) < 0)
+        return -1;
+    play_init(&decode->play, &decode->sink, &decode->stats, &decode->feed,
+              &decode->house);
+    decode->play.most = frames;
+    decode->has_play = true;
+    return 0;
+}
+
 static int open_sink(struct decode *decode, const struct item *item,
                      struct err *err)
 {
@@ -207,6 +265,8 @@ static int open_sink(struct decode *decode, const struct item *item,
                                : -1;
 
     decode->house = item->house;
+    if (decode->opts.is_slate)
+        return item->has_failed ? 0 : open_slate(decode, item, err);
     if (decode->opts.is_nut) {
         if (sink_open_nut(sink, &decode->house, err) < 0)
             return -1;
@@ -263,9 +323,10 @@ static int play_item(struct decode *decode, struct item *item, struct err *err)
         }
     }
     note_failure(decode, item, &why);
-    return decode->opts.channel > 0 ? 0
-                                    : play_gap(&decode->play, &item->segment,
-                                               !item->has_failed, err);
+    return decode->opts.channel > 0 || decode->opts.is_slate
+               ? 0
+               : play_gap(&decode->play, &item->segment, !item->has_failed,
+                          err);
 }
 
 static int run(struct decode *decode, struct err *err)
@@ -280,6 +341,53 @@ static int run(struct decode *decode, struct err *err)
         asset_free(item.asset);
     }
     return rc;
+}
+
+/* Standard input is a pipe: whoever holds the other end wants the slate, and
+ * does not read what we print. */
+static bool has_leash(void)
+{
+    struct stat in;
+
+    return fstat(STDIN_FILENO, &in) == 0 && S_ISFIFO(in.st_mode);
+}
+
+static bool slate_is_unwanted(void)
+{
+    struct pollfd in = { .fd = STDIN_FILENO };
+
+    return cli_stopping() ||
+           (has_leash() && poll(&in, 1, 0) > 0 && (in.revents & POLLHUP));
+}
+
+/* A slate is as long as it goes; one without a picture says why. */
+static int conclude_slate(struct decode *decode, int rc, struct err *err)
+{
+    const struct err why = rc < 0 ? *err : decode->first_failure;
+    const uint64_t frames = decode->sink.frames;
+
+    if (decode->has_play)
+        play_clear(&decode->play);
+    if (slate_is_unwanted())
+        return 0;
+    if (frames == 0) {
+        *err = why;
+        if (why.text[0] == '\0')
+            err_set(err, ERR_INPUT, "slate %s: has no picture",
+                    decode->opts.files[0]);
+        return has_leash()
+                   ? slate_fail(decode->pool_path, &decode->house, err, err)
+                   : -1;
+    }
+    if (decode->failed > 0 || rc < 0)
+        log_warn(NULL, "%s; %llu frames of it are the slate", why.text,
+                 (unsigned long long)frames);
+    else if (decode->play.is_cut)
+        log_info(NULL,
+                 "slate %s: is longer than a slate may be; its first "
+                 "%llu frames are",
+                 decode->opts.files[0], (unsigned long long)frames);
+    return sink_end(&decode->sink, NULL, err);
 }
 
 /* Ends the pool with the right word and gives the program's result. */
@@ -347,10 +455,10 @@ static int start(struct decode *decode, struct err *err)
         .file_count = opts->file_count,
         .threads = (int)opts->threads,
         .is_single = opts->channel > 0,
-        .is_stopping = cli_stopping,
+        .is_stopping = opts->is_slate ? slate_is_unwanted : cli_stopping,
     };
-    decode->sink.is_stopping = cli_stopping;
-    decode->sink.ends_with_reader = opts->channel == 0;
+    decode->sink.is_stopping = decode->feed.is_stopping;
+    decode->sink.ends_with_reader = opts->channel == 0 && !opts->is_slate;
     if (opts->house) {
         if (house_parse(&decode->feed.house, opts->house, err) < 0) {
             err->kind = ERR_USAGE;
@@ -381,8 +489,15 @@ int main(int argc, char **argv)
     shm_guard();
     av_quiet(decode.opts.is_verbose);
     int rc = start(&decode, &err);
-    if (rc == 0)
-        rc = conclude(&decode, run(&decode, &err), &err);
+    if (rc == 0) {
+        rc = run(&decode, &err);
+        rc = decode.opts.is_slate ? conclude_slate(&decode, rc, &err)
+                                  : conclude(&decode, rc, &err);
+    }
+    if (decode.opts.is_slate && slate_is_unwanted()) {
+        sink_close(&decode.sink);
+        _exit(0); /* a thread may hang in the opening of its file */
+    }
     feed_stop(&decode.feed);
     remove_unwanted(&decode);
     sink_close(&decode.sink);

@@ -241,7 +241,7 @@ static void read_sound(struct play *play, int64_t r, enum source source,
                            sound);
         fade_sound(play, r, frame->samples, sound);
     }
-    if (real == 0)
+    if (real == 0 && !play->sink->has_tone)
         frame->flags |= FRAME_SILENT;
 }
 
@@ -277,10 +277,13 @@ static int emit(struct play *play, int64_t r, enum source source,
     const int64_t waited = play->sink->waited_us;
     int rc = 0;
 
-    strlcpy(frame.segment, segment->id, sizeof(frame.segment));
+    strlcpy(frame.segment, play->sink->is_slate ? "slate" : segment->id,
+            sizeof(frame.segment));
     strlcpy(frame.asset, segment->asset, sizeof(frame.asset));
     if (source == FROM_HELD)
         frame.flags |= FRAME_HELD;
+    if (play->sink->is_slate)
+        frame.flags |= FRAME_SLATE;
     if (source == FROM_BLACK)
         rc = show_black(play, &frame.flags);
     else
@@ -378,6 +381,9 @@ static int play_asset(struct play *play, int64_t r, struct err *err)
         source = FROM_ASSET;
         if (result == ASSET_OVER &&
             (!is_fixed(segment) || !after_end(play, r, length, &source)))
+            break;
+        play->is_cut = play->most > 0 && r >= play->most;
+        if (play->is_cut)
             break;
         if (emit(play, r, source, err) < 0)
             return -1;
@@ -514,7 +520,10 @@ int play_segment(struct play *play, const struct item *item, struct err *err)
         return -1;
     if (asset) {
         decide_direct(play, asset);
-        asset->buffers.pool = play->sink->is_nut ? NULL : &play->sink->pool;
+        /* A decoder's own slots would be slots that a slate keeps for good. */
+        asset->buffers.pool = play->sink->is_nut || play->sink->is_slate
+                                  ? NULL
+                                  : &play->sink->pool;
         asset->wait_room = wait_room;
         asset->wait_opaque = play;
         asset->waited_us += clock_monotonic_us() - item->handed_us;

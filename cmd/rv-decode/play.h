@@ -30,6 +30,8 @@ struct play {
     int64_t in_samples, in_frames;
     struct rational in;
     int64_t length;       /* for the fade out; -1: unknown */
+    int64_t most;         /* frames of the segment at the most; 0: no limit */
+    bool is_cut;          /* ... and it would have had more */
     uint64_t damaged;     /* told to stats so far */
     struct place shown;   /* picture on show */
     int64_t shown_number; /* of the asset's picture, or SHOWN_... */

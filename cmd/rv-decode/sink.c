@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "clock/clock.h"
+#include "frame/slate.h"
 
 /* The stage and the renderer hold this many frames at the most (design 4). */
 #define DEPTH_MAX 60
@@ -41,6 +42,17 @@ int sink_open_pool(struct sink *sink, const char *path,
     return 0;
 }
 
+int sink_open_slate(struct sink *sink, const char *path,
+                    const struct house *house, int frames, struct err *err)
+{
+    sink->house = *house;
+    sink->is_slate = true;
+    if (slate_build(&sink->pool, path, house, frames, err) < 0)
+        return -1;
+    sink->is_open = true;
+    return 0;
+}
+
 int sink_open_nut(struct sink *sink, const struct house *house, struct err *err)
 {
     sink->house = *house;
@@ -62,6 +74,9 @@ int sink_end(struct sink *sink, const struct err *why, struct err *err)
         return 0;
     if (sink->is_nut)
         return sink->has_failed ? 0 : nut_end(sink->nut, err);
+    if (sink->is_slate)
+        return why != NULL ? 0
+                           : slate_publish(&sink->pool, sink->has_tone, err);
     pool_end(&sink->pool, sink->next_index, why);
     return 0;
 }

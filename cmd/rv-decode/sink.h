@@ -21,6 +21,8 @@
 struct sink {
     struct house house;
     bool is_open, is_nut, has_failed;
+    bool is_slate; /* a slate's pool: all of it is kept (slate.h) */
+    bool has_tone; /* slate: it shall have one, for want of sound */
     struct pool pool;
     struct nut *nut;
     uint8_t *memory; /* NUT: the picture */
@@ -54,6 +56,10 @@ int sink_open_pool(struct sink *sink, const char *path,
                    int64_t frames, uint32_t slots, struct err *err);
 int sink_open_nut(struct sink *sink, const struct house *house,
                   struct err *err);
+
+/* A slate's pool, of `frames` at the most; it has no name before sink_end(). */
+int sink_open_slate(struct sink *sink, const char *path,
+                    const struct house *house, int frames, struct err *err);
 
 /* Ends the pool (`why` NULL: all went well) or the NUT stream. */
 int sink_end(struct sink *sink, const struct err *why, struct err *err);

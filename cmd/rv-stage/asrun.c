@@ -53,7 +53,7 @@ void asrun_start(struct stage *stage)
     while (n > 0 && n > cursor - 900 &&
            stage_ring_read(&stage->ring, n - 1, &ref) == RING_OK) {
         const struct held *held = pools_by_id(stage, ref.pool);
-        if (ref.pool != 0 &&
+        if (!stage_ref_is_slate(&ref) &&
             (held == NULL || pool_released(&held->pool) > ref.seq))
             break;
         n--;
@@ -122,7 +122,7 @@ static void begin_run(struct stage *stage, const struct stage_ref *ref)
                          .last = ref->n,
                          .asset_first = ref->run_asset_first,
                          .reason = ref->reason };
-    if (ref->pool == 0) {
+    if (stage_ref_is_slate(ref)) {
         const struct slate_run *slate = fill_slate_run(stage, ref);
         strlcpy(run->segment, slate->segment, sizeof(run->segment));
         strlcpy(run->asset, slate->asset, sizeof(run->asset));
@@ -181,7 +181,7 @@ bool asrun_step(struct stage *stage)
         const int ends = ends_with(stage, n);
         if (ends < 0)
             break;
-        if (ref.pool == 0)
+        if (stage_ref_is_slate(&ref))
             stats_add(&stage->stats, STATS_FRAMES_SLATE, 1);
         if (ends)
             end_run(stage);

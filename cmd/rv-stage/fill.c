@@ -43,7 +43,7 @@ static bool slate_continues(const struct stage *stage,
 {
     const struct source *source = timeline_source(stage, ref->n);
 
-    return former->pool == 0 && former->reason == ref->reason &&
+    return stage_ref_is_slate(former) && former->reason == ref->reason &&
            (source == NULL || source->input->pool[0] != '\0' ||
             source->start < ref->n);
 }
@@ -107,15 +107,17 @@ static void set_run(struct stage *stage, struct stage_ref *ref,
         ref->n > 0 &&
         stage_ring_read(&stage->ring, ref->n - 1, &former) == RING_OK;
 
-    if (has_former && (ref->pool != 0 ? continues(&former, ref, frame)
-                                      : slate_continues(stage, &former, ref))) {
+    const bool is_slate = stage_ref_is_slate(ref);
+
+    if (has_former && (is_slate ? slate_continues(stage, &former, ref)
+                                : continues(&former, ref, frame))) {
         ref->run_first = former.run_first;
         ref->run_asset_first = former.run_asset_first;
         return;
     }
     ref->run_first = ref->n;
-    ref->run_asset_first = ref->pool != 0 ? frame->asset_frame : 0;
-    if (ref->pool == 0)
+    ref->run_asset_first = is_slate ? 0 : frame->asset_frame;
+    if (is_slate)
         describe_slate(stage, ref,
                        &stage->slate[stage->slates++ % STAGE_SLATES]);
 }
@@ -230,6 +232,12 @@ void fill_epoch(struct stage *stage)
 
 /* --- staging -------------------------------------------------------------- */
 
+/* As long as nothing is due nothing needs the card in the slate's place. */
+static bool waits_for_slate(const struct stage *stage)
+{
+    return slate_is_coming(stage) && stage_ring_epoch(&stage->ring).serial == 0;
+}
+
 bool fill(struct stage *stage)
 {
     bool has_staged = false;
@@ -253,6 +261,11 @@ bool fill(struct stage *stage)
         }
         if (stage->look == LOOK_END && stage_ring_end(&stage->ring) != n)
             stage_ring_set_end(&stage->ring, n);
+        if (stage->look == LOOK_FRAME && stage_ref_is_slate(&ref)) {
+            if (waits_for_slate(stage))
+                stage->look = LOOK_WAIT;
+            slate_place(stage, &ref);
+        }
         if (stage->look != LOOK_FRAME)
             return has_staged;
         set_run(stage, &ref, &frame);
@@ -283,8 +296,11 @@ static int64_t first_difference(struct stage *stage)
         if (stage_ring_read(&stage->ring, n, &is) != RING_OK)
             break;
         const enum look what = timeline_at(stage, n, &wanted, &frame);
+        if (what == LOOK_FRAME && stage_ref_is_slate(&wanted))
+            slate_place(stage, &wanted);
         /* Slate for what was late stays while it still is. */
-        if (what == LOOK_WAIT && is.pool == 0 && is.reason == REASON_SLATE_LATE)
+        if (what == LOOK_WAIT && stage_ref_is_slate(&is) &&
+            is.reason == REASON_SLATE_LATE)
             continue;
         if (what != LOOK_FRAME || !is_same(&is, &wanted))
             break;
@@ -351,6 +367,12 @@ void fill_apply(struct stage *stage, struct inputs *inputs)
 void fill_again(struct stage *stage)
 {
     timeline_forget(stage);
+    take_back(stage, first_difference(stage));
+    fill(stage);
+}
+
+void fill_slate_anew(struct stage *stage)
+{
     take_back(stage, first_difference(stage));
     fill(stage);
 }

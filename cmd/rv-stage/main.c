@@ -20,6 +20,7 @@
 
 #define TICK_US     INT64_C(250000)
 #define WAIT_WORDS  120
+#define SLATE_US    INT64_C(20000) /* how often we ask whether it has come */
 #define START_DELAY 300
 
 enum key {
@@ -31,6 +32,8 @@ enum key {
     KEY_PTS_BASE,
     KEY_ASRUN,
     KEY_TITLE,
+    KEY_SLATE,
+    KEY_SLATE_SOUND,
     KEY_NO_WAIT,
     KEY_RUN_DIR
 };
@@ -55,7 +58,12 @@ static const struct argp_option options[] = {
       "PTS of frame 0, in 90 kHz ticks (900000)", 0 },
     { "asrun", KEY_ASRUN, "FILE", 0,
       "Append as-run lines to FILE (standard output)", 0 },
-    { "title", KEY_TITLE, "TEXT", 0, "What the slate card says", 0 },
+    { "title", KEY_TITLE, "TEXT", 0,
+      "What the built-in slate card says (channel N)", 0 },
+    { "slate", KEY_SLATE, "FILE", 0,
+      "A picture or video as slate instead of the card", 0 },
+    { "slate-sound", KEY_SLATE_SOUND, "silence|tone", 0,
+      "What is heard where the slate has no sound (silence)", 0 },
     { "no-wait", KEY_NO_WAIT, NULL, 0,
       "At the end of the input do not wait for a consumer to come", 0 },
     { 0 }
@@ -109,6 +117,18 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         break;
     case KEY_TITLE:
         opts->title = arg;
+        break;
+    case KEY_SLATE:
+        if (arg[0] == '\0')
+            argp_error(state, "--slate: no file is named; give a path");
+        opts->slate = arg;
+        break;
+    case KEY_SLATE_SOUND:
+        if (strcmp(arg, "silence") != 0 && strcmp(arg, "tone") != 0)
+            argp_error(state,
+                       "--slate-sound: '%s' is unknown; give silence or tone",
+                       arg);
+        opts->has_tone = strcmp(arg, "tone") == 0;
         break;
     case KEY_NO_WAIT:
         opts->is_no_wait = true;
@@ -227,32 +247,13 @@ static int take_over_ring(struct stage *stage, struct err *err)
     return 0;
 }
 
-static int make_slate(struct stage *stage, struct err *err)
-{
-    char path[1024], title[32] = "";
-    struct pool pool;
-
-    stage_ring_pool_path(&stage->ring, 0, path);
-    if (stage->is_taken_over && pool_open(&pool, path, false, NULL) == 0) {
-        const bool is_right = house_equal(&pool.house, &stage->ring.house);
-        pool_close(&pool);
-        if (is_right)
-            return 0;
-    }
-    if (stage->is_service)
-        snprintf(title, sizeof(title), "CHANNEL %d", stage->opts.channel);
-    return pool_create_slate(path, &stage->ring.house,
-                             stage->opts.title ? stage->opts.title : title,
-                             err);
-}
-
 static int open_ring(struct stage *stage, struct err *err)
 {
     int rc = take_over_ring(stage, err);
 
     if (rc == 1)
         rc = create_ring(stage, err);
-    if (rc < 0 || make_slate(stage, err) < 0)
+    if (rc < 0 || slate_begin(stage, err) < 0)
         return -1;
     asrun_start(stage);
     stats_set(&stage->stats, STATS_MIN_DEPTH, stage->ring.min_depth);
@@ -314,7 +315,6 @@ static int stage_open(struct stage *stage, struct err *err)
 /* In a shell everything goes with us; in service the director cleans up. */
 static void stage_close(struct stage *stage)
 {
-    char slate[1024];
     const bool is_ours = stage->ring.head != NULL && !stage->is_service &&
                          !stage_ring_has_stage(&stage->ring);
 
@@ -323,11 +323,9 @@ static void stage_close(struct stage *stage)
     lists_close(stage);
     pools_close(stage, is_ours);
     timeline_clear(stage);
-    if (is_ours) {
-        stage_ring_pool_path(&stage->ring, 0, slate);
-        unlink(slate);
+    slate_end(stage, is_ours);
+    if (is_ours)
         unlink(stage->path);
-    }
     stage_ring_close(&stage->ring);
     const bool is_bare = !stage->is_service && access(stage->path, F_OK) < 0;
     if (is_bare && stage->run[0] != '\0')
@@ -381,6 +379,8 @@ static int stage_step(struct stage *stage, struct err *err)
         return -1;
     if (stage->is_tick && pools_look(stage))
         fill_again(stage);
+    if (slate_step(stage))
+        fill_slate_anew(stage);
     fill_epoch(stage); /* before slate goes in for what is late by a jump */
     is_busy |= fill(stage);
     fill_epoch(stage); /* of the first frame */
@@ -430,10 +430,12 @@ static int collect_bells(struct stage *stage, struct bell *bells[])
 
 static int64_t us_to_sleep(struct stage *stage)
 {
-    const int64_t tick = stage->tick_us - clock_monotonic_us();
+    int64_t tick = stage->tick_us - clock_monotonic_us();
     const int64_t late =
         stage->ring.head != NULL ? fill_us_until_late(stage) : INT64_MAX;
 
+    if (slate_is_coming(stage) && tick > SLATE_US)
+        tick = SLATE_US;
     return late < tick ? late : tick;
 }
 
@@ -478,6 +480,7 @@ int main(int argc, char **argv)
                                    .min_depth = 30,
                                    .max_depth = 60 };
     stage.asrun.fd = -1;
+    stage.maker.pidfd = -1;
     cli_start("rv-stage", &argp, argc, argv, &stage.opts);
     shm_guard();
     int rc = stage_open(&stage, &err);

@@ -26,7 +26,7 @@ static uint32_t id_of_name(const char *name)
 
     if (strncmp(name, "pool-", 5) != 0 || name[5] < '1' || name[5] > '9')
         return 0;
-    const int64_t id = strtonum(name + 5, 1, UINT32_MAX, &why);
+    const int64_t id = strtonum(name + 5, 1, STAGE_POOL_SLATE - 1, &why);
     return why == NULL ? (uint32_t)id : 0;
 }
 
@@ -186,7 +186,7 @@ struct held *pools_by_id(struct stage *stage, uint32_t id)
     struct held *held = find_id(stage, id);
     char path[1024];
 
-    if (id == 0)
+    if (id == STAGE_POOL_CARD || id == STAGE_POOL_SLATE)
         return NULL;
     if (held != NULL)
         return held->pool.head != NULL ? held : NULL;
@@ -227,7 +227,8 @@ static void find_floors(struct stage *stage, int64_t from)
     for (int i = 0; i < STAGE_POOLS; i++)
         stage->held[i].floor = UINT64_MAX;
     for (int64_t n = from; n < tail; n++) {
-        if (stage_ring_read(&stage->ring, n, &ref) != RING_OK || ref.pool == 0)
+        if (stage_ring_read(&stage->ring, n, &ref) != RING_OK ||
+            stage_ref_is_slate(&ref))
             continue;
         if (held == NULL || held->id != ref.pool)
             held = pools_by_id(stage, ref.pool);

@@ -45,7 +45,7 @@ static int32_t find_state(struct stage *stage, int64_t depth, const char **why)
 
     *why = "";
     if (stage_ring_read(&stage->ring, frontier, &ref) == RING_OK &&
-        ref.pool == 0) {
+        stage_ref_is_slate(&ref)) {
         const struct slate_run *slate = fill_slate_run(stage, &ref);
         *why = slate->why;
         if (slate->state == STATE_ERROR)

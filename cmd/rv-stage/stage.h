@@ -3,6 +3,7 @@
  *
  *   lists.c     where lists of inputs come from (standard input, file)
  *   pools.c     the pools that are open: adopted, released, removed
+ *   slate.c     the slate: made, and its place in its loop
  *   timeline.c  the list in force, and what it makes of frame n
  *   fill.c      stages frames, takes back, puts slate where input is late
  *   asrun.c     the as-run log and what is on air
@@ -108,7 +109,19 @@ struct options {
     int64_t pts_base; /* 0: not given */
     const char *asrun;
     const char *title;
+    const char *slate; /* a file; NULL: the card */
+    bool has_tone;
     bool is_no_wait;
+};
+
+/* The rv-decode that makes the slate of a file. */
+struct slate_maker {
+    char file[1024];
+    pid_t pid;
+    int pidfd; /* -1: none at work */
+    int leash; /* its standard input: it ends when we do */
+    int tries;
+    int64_t until_us; /* monotonic, then it is given up */
 };
 
 struct lists; /* lists.c */
@@ -127,6 +140,10 @@ struct stage {
     struct stats_proc proc;
     struct lists *lists;
     struct log_ctx log;
+
+    uint32_t slate_pool;  /* the one that slate is shown from */
+    int64_t slate_frames; /* of its loop */
+    struct slate_maker maker;
 
     struct held held[STAGE_POOLS];
     struct timeline timeline;
@@ -179,6 +196,19 @@ void pools_release(struct stage *stage);
 void pools_sweep(struct stage *stage);
 void pools_close(struct stage *stage, bool remove);
 
+/* --- slate.c -------------------------------------------------------------- */
+
+/* The card; and begins to make the slate of a file, or finds it. */
+int slate_begin(struct stage *stage, struct err *err);
+/* True when the slate of a file has just come: slate is another now. */
+bool slate_step(struct stage *stage);
+/* One is being made. */
+bool slate_is_coming(const struct stage *stage);
+/* Frame n is slate: which frame of the loop.  It goes on where the frame before
+ * is slate, else it begins. */
+void slate_place(const struct stage *stage, struct stage_ref *ref);
+void slate_end(struct stage *stage, bool remove);
+
 /* --- timeline.c ----------------------------------------------------------- */
 
 /* Takes over `inputs`; `now`: where inputs that begin "now" begin. */
@@ -202,6 +232,8 @@ void timeline_retire(struct stage *stage, int64_t n);
 void fill_apply(struct stage *stage, struct inputs *inputs);
 /* The list in force has become another by itself: a pool has come. */
 void fill_again(struct stage *stage);
+/* Slate is another one: what is staged of it is staged anew. */
+void fill_slate_anew(struct stage *stage);
 /* Stages what can be; true when it did something. */
 bool fill(struct stage *stage);
 /* Sets the first epoch, and a new one after a hole. */

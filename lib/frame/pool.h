@@ -181,14 +181,4 @@ void pool_release(struct pool *pool, uint64_t seq);
 /* For waiting on several pools at once; see futex_wait_any(). */
 struct bell *pool_ready_bell(struct pool *pool);
 
-/* --- slate ---------------------------------------------------------------- */
-
-/*
- * A pool with one frame: the built-in card with `title` (the channel's name,
- * drawn with our own small font, ASCII) and silence long enough for any frame.
- * Written, ENDED and closed; its frame is never released.
- */
-int pool_create_slate(const char *path, const struct house *house,
-                      const char *title, struct err *err);
-
 #endif

@@ -71,8 +71,4 @@ int pool_build(struct pool *pool, const char *path,
 uint32_t pool_plane_stride(const struct house *house, int plane);
 uint32_t pool_plane_offset(const struct house *house, int plane);
 
-/* The slate card into planes of the house's size (slate.c). */
-void slate_draw(uint8_t *const plane[3], const uint32_t stride_bytes[3],
-                const struct house *house, const char *title);
-
 #endif

@@ -1,22 +1,21 @@
 /*
  * slate: the card that a channel shows when it has nothing else.
  *
- * Drawn once, into a pool of one frame that is never released, with a small
- * font of our own (5 x 7 dots, capitals: small letters are shown as capitals)
- * that is scaled by a whole number.  It needs no file, so it is there when
- * everything else is missing.
+ * Drawn once, with a small font of our own (5 x 7 dots, capitals: small letters
+ * are shown as capitals, without their accents) that is scaled by a whole
+ * number, in as many lines as make it largest.  It needs no file, so it is
+ * there when everything else is missing.
  */
-#include "frame/pool_impl.h"
+#include "frame/slate.h"
 
-#include <libavutil/avutil.h>
 #include <string.h>
-
-#include <bsd/string.h>
 
 #define GLYPH_WIDTH  5
 #define GLYPH_HEIGHT 7
 #define GLYPH_STEP   6 /* with the gap to the next */
-#define TITLE_MAX    48
+#define LINE_STEP    9 /* with the gap to the next */
+#define LINES_MAX    4
+#define TITLE_MAX    64
 
 /* Limited range.  Clearly neither black nor white, so that a card is not
  * mistaken for either by eye or by a detector. */
@@ -113,20 +112,92 @@ static void fill_rect(const struct canvas *canvas, int x, int y, int width,
     }
 }
 
-static const uint8_t *glyph_of(char c)
+/* --- the text ------------------------------------------------------------- */
+
+/* U+00C0 to U+017F (Latin-1 and Latin Extended-A) without their accents. */
+static const char PLAIN[] = "AAAAAAACEEEEIIIIDNOOOOOXOUUUUYTS"
+                            "AAAAAAACEEEEIIIIDNOOOOO/OUUUUYTY"
+                            "AAAAAACCCCCCCCDDDDEEEEEEEEEEGGGG"
+                            "GGGGHHHHIIIIIIIIIIJJJJKKKLLLLLLL"
+                            "LLLNNNNNNNNNOOOOOOOORRRRRRSSSSSS"
+                            "SSTTTTTTUUUUUUUUUUUUWWYYYZZZZZZS";
+
+_Static_assert(sizeof(PLAIN) == 0x180 - 0xc0 + 1, "a letter each");
+
+/* The next character of UTF-8 text as one that the font has. */
+static char next_char(const uint8_t **text)
 {
-    if (c >= 'a' && c <= 'z')
-        c = (char)(c - 'a' + 'A');
-    if (c < ' ' || c > '_')
-        c = '?';
-    return FONT[c - ' '];
+    const uint8_t c = *(*text)++;
+
+    if (c < 0x80) {
+        const char upper =
+            c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : (char)c;
+        return upper < ' ' || upper > '_' ? '?' : upper;
+    }
+    unsigned point = 0;
+    if ((c == 0xc3 || c == 0xc4 || c == 0xc5) && (**text & 0xc0) == 0x80)
+        point = (c & 0x1fu) << 6 | (**text & 0x3fu);
+    while (c >= 0xc0 && (**text & 0xc0) == 0x80)
+        (*text)++;
+    return point >= 0xc0 ? PLAIN[point - 0xc0] : '?';
 }
 
-static void draw_text(const struct canvas *canvas, int x, int y, int scale,
-                      const char *text)
+static void spell(const char *title, char text[TITLE_MAX + 1])
 {
-    for (; *text != '\0'; text++, x += GLYPH_STEP * scale) {
-        const uint8_t *glyph = glyph_of(*text);
+    const uint8_t *from = (const uint8_t *)title;
+    int length = 0;
+
+    while (*from != '\0' && length < TITLE_MAX)
+        text[length++] = next_char(&from);
+    text[length] = '\0';
+}
+
+struct line {
+    const char *text;
+    int length;
+};
+
+/*
+ * Words into lines of at most `columns`: how many, 0 when they do not fit.
+ * With `is_last` they must: a long word is broken, what is over is left out.
+ */
+static int wrap(const char *text, int columns, bool is_last,
+                struct line line[LINES_MAX])
+{
+    int count = 0;
+
+    for (;;) {
+        text += strspn(text, " ");
+        if (*text == '\0')
+            return count;
+        if (count == LINES_MAX)
+            return is_last ? count : 0;
+        int length = 0;
+        for (int end = 0; end <= columns; end++) {
+            if (text[end] != ' ' && text[end] != '\0')
+                continue;
+            length = end;
+            if (text[end] == '\0')
+                break;
+        }
+        while (length > 0 && text[length - 1] == ' ')
+            length--;
+        if (length == 0 && !is_last)
+            return 0;
+        if (length == 0)
+            length = columns;
+        line[count++] = (struct line){ .text = text, .length = length };
+        text += length;
+    }
+}
+
+static void draw_line(const struct canvas *canvas, int y, int scale,
+                      const struct line *line)
+{
+    int x = (canvas->width - (line->length * GLYPH_STEP - 1) * scale) / 2;
+
+    for (int i = 0; i < line->length; i++, x += GLYPH_STEP * scale) {
+        const uint8_t *glyph = FONT[line->text[i] - ' '];
         for (int row = 0; row < GLYPH_HEIGHT; row++) {
             for (int col = 0; col < GLYPH_WIDTH; col++) {
                 if (glyph[row] & (0x10 >> col))
@@ -137,24 +208,60 @@ static void draw_text(const struct canvas *canvas, int x, int y, int scale,
     }
 }
 
-/* The text in the middle of the card, as large as 4/5 of its width allows. */
+/* The largest scale at which the text fits into 4/5 of the width and 3/5 of
+ * the height in `most` lines; 0: none. */
+static int largest_scale(const struct canvas *canvas, const char *text,
+                         int most, struct line line[LINES_MAX])
+{
+    for (int scale = canvas->height / 6 / GLYPH_HEIGHT; scale > 0; scale--) {
+        const int columns = canvas->width * 4 / 5 / (GLYPH_STEP * scale);
+        const int count = wrap(text, columns, false, line);
+        if (count > 0 && count <= most &&
+            count * LINE_STEP * scale <= canvas->height * 3 / 5)
+            return scale;
+    }
+    return 0;
+}
+
+/* The scale, and the lines: one more only where letters get half as large
+ * again. */
+static int fit(const struct canvas *canvas, const char *text,
+               struct line line[LINES_MAX], int *count)
+{
+    int best = 0;
+
+    for (int lines = 1; lines <= LINES_MAX; lines++) {
+        const int scale = largest_scale(canvas, text, lines, line);
+        if (scale > 0 && 2 * scale >= 3 * best)
+            best = scale;
+    }
+    const int scale = best > 0 ? best : 1;
+    const int columns = best > 0 ? canvas->width * 4 / 5 / (GLYPH_STEP * best)
+                                 : canvas->width / GLYPH_STEP;
+    const int lines = canvas->height / (LINE_STEP * scale);
+    *count = wrap(text, columns > 0 ? columns : 1, true, line);
+    if (*count > lines)
+        *count = lines > 0 ? lines : 1;
+    return scale;
+}
+
 static void draw_title(const struct canvas *canvas, const char *title)
 {
     char text[TITLE_MAX + 1];
+    struct line line[LINES_MAX];
+    int count;
 
-    strlcpy(text, title[0] != '\0' ? title : "RETROVUE", sizeof(text));
-    const int length = (int)strlen(text);
-    int scale = canvas->width * 4 / 5 / (length * GLYPH_STEP);
-    if (scale > canvas->height / 6 / GLYPH_HEIGHT)
-        scale = canvas->height / 6 / GLYPH_HEIGHT;
-    if (scale < 1)
-        scale = 1;
-    const int width = (length * GLYPH_STEP - 1) * scale;
-    const int height = GLYPH_HEIGHT * scale;
+    spell(title, text);
+    if (text[strspn(text, " ")] == '\0')
+        spell("retrovue", text);
+    const int scale = fit(canvas, text, line, &count);
+    const int height = ((count - 1) * LINE_STEP + GLYPH_HEIGHT) * scale;
+    const int margin = GLYPH_HEIGHT * scale * 2 / 3;
     const int top = (canvas->height - height) / 2;
-    fill_rect(canvas, 0, top - 2 * height / 3, canvas->width,
-              height + 4 * height / 3, LUMA_BAND);
-    draw_text(canvas, (canvas->width - width) / 2, top, scale, text);
+    fill_rect(canvas, 0, top - margin, canvas->width, height + 2 * margin,
+              LUMA_BAND);
+    for (int i = 0; i < count; i++)
+        draw_line(canvas, top + i * LINE_STEP * scale, scale, &line[i]);
 }
 
 void slate_draw(uint8_t *const plane[3], const uint32_t stride_bytes[3],
@@ -170,41 +277,4 @@ void slate_draw(uint8_t *const plane[3], const uint32_t stride_bytes[3],
     memset(plane[1], CB_GROUND, stride_bytes[1] * chroma_rows);
     memset(plane[2], CR_GROUND, stride_bytes[2] * chroma_rows);
     draw_title(&canvas, title);
-}
-
-/* The pool's one frame.  Its sound is zero from shm_create on. */
-static void publish_card(struct pool *pool, const char *title)
-{
-    const int slot = pool_slot_take(pool);
-    struct pool_frame *frame = pool_begin(pool);
-    uint8_t *plane[3];
-
-    for (int p = 0; p < 3; p++) {
-        frame->plane_offset[p] = pool_plane_offset(&pool->house, p);
-        frame->stride_bytes[p] = pool_plane_stride(&pool->house, p);
-        plane[p] = pool_picture(pool, (uint32_t)slot) + frame->plane_offset[p];
-    }
-    slate_draw(plane, frame->stride_bytes, &pool->house, title);
-    frame->picture = (uint32_t)slot;
-    frame->source_pts_us = AV_NOPTS_VALUE;
-    frame->source_dts_us = AV_NOPTS_VALUE;
-    frame->flags = FRAME_SLATE | FRAME_SILENT;
-    frame->samples = house_max_samples(&pool->house);
-    strlcpy(frame->segment, "slate", sizeof(frame->segment));
-    pool_publish(pool);
-    pool_end(pool, 1, NULL);
-}
-
-int pool_create_slate(const char *path, const struct house *house,
-                      const char *title, struct err *err)
-{
-    const struct pool_config config = { .house = *house, .slots = 1 };
-    struct pool pool;
-
-    if (pool_build(&pool, path, &config, err) < 0)
-        return err_prefix(err, "slate");
-    publish_card(&pool, title);
-    const int rc = shm_publish(&pool.shm, err);
-    pool_close(&pool);
-    return rc;
 }

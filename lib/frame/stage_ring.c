@@ -273,7 +273,10 @@ void stage_ring_pool_path(const struct stage_ring *ring, uint32_t id,
 {
     char name[32];
 
-    snprintf(name, sizeof(name), "/pool-%u", id);
+    if (id == STAGE_POOL_SLATE)
+        strlcpy(name, "/slate", sizeof(name));
+    else
+        snprintf(name, sizeof(name), "/pool-%u", id);
     strlcpy(path, ring->folder, 1024);
     strlcat(path, name, 1024);
 }

@@ -13,7 +13,8 @@
  * max(wanted, frontier) the same way.
  *
  * The ring lies in the channel's folder; the pool with id P lies beside it as
- * "pool-P".  Ids are never reused; 0 is the slate.
+ * "pool-P".  Ids are never reused; 0 is the built-in slate card, UINT32_MAX a
+ * slate from a file, whose name is "slate".
  *
  *   ring            written by   order       read by    order
  *   word            both         seq_cst*    both       seq_cst*
@@ -47,6 +48,8 @@
 #define STAGE_RING_ENTRIES        1024 /* a power of two */
 #define STAGE_RING_CONSUMERS      4
 #define STAGE_DEPTH_MAX           600
+#define STAGE_POOL_CARD           0
+#define STAGE_POOL_SLATE          UINT32_MAX
 /* Until a renderer has told its own: the most that the design allows. */
 #define STAGE_RING_INTAKE_US INT64_C(800000)
 
@@ -77,6 +80,11 @@ struct stage_ref {
     int64_t run_first;       /* its first frame, <= n */
     int64_t run_asset_first; /* asset_frame of that one */
 };
+
+static inline bool stage_ref_is_slate(const struct stage_ref *ref)
+{
+    return ref->pool == STAGE_POOL_CARD || ref->pool == STAGE_POOL_SLATE;
+}
 
 /* Frame n is due at utc_us + (n - n0) / fps. */
 struct stage_epoch {

@@ -5,6 +5,16 @@
 #include <stddef.h>
 #include <string.h>
 
+/* A timestamp of the stream of sound, in house samples since time 0. */
+static int64_t position_at(const struct asset *asset, int64_t pts)
+{
+    const AVRational sample = { 1, asset->house.sample_rate };
+
+    return av_rescale_q(pts, asset->format->streams[asset->audio]->time_base,
+                        sample) -
+           av_rescale_q(asset->first_pts, asset->base, sample);
+}
+
 /* Where a frame's first sample belongs, in house samples since time 0. */
 static bool position_of(struct asset *asset, const AVFrame *frame,
                         int64_t *position)
@@ -16,16 +26,39 @@ static bool position_of(struct asset *asset, const AVFrame *frame,
 
     if (pts == AV_NOPTS_VALUE)
         return false;
-    const int64_t at = av_rescale_q(
-        pts, asset->format->streams[asset->audio]->time_base, sample);
     if (!asset->has_first) {
         /* Sound only: it makes time 0 itself. */
-        asset->first_pts = at;
+        asset->first_pts = av_rescale_q(
+            pts, asset->format->streams[asset->audio]->time_base, sample);
         asset->base = sample;
         asset->has_first = true;
     }
-    *position = at - av_rescale_q(asset->first_pts, asset->base, sample);
+    *position = position_at(asset, pts);
     return true;
+}
+
+/*
+ * Matroska rounds timestamps to milliseconds.  Frames of one size lie on a grid
+ * from the stream's start; one within a tick of its place is taken to be
+ * there, or sound after a seek would lie a few samples off what was played.
+ */
+static int64_t on_grid(const struct asset *asset, int64_t position)
+{
+    const AVStream *stream = asset->format->streams[asset->audio];
+    const AVCodecParameters *par = stream->codecpar;
+    if (par->frame_size <= 0 || par->sample_rate != asset->house.sample_rate ||
+        stream->start_time == AV_NOPTS_VALUE)
+        return position;
+    const AVRational sample = { 1, par->sample_rate };
+    const int64_t tick = av_rescale_q(1, stream->time_base, sample);
+    if (tick < 2 || tick * 4 > par->frame_size)
+        return position;
+    const int64_t first = position_at(asset, stream->start_time);
+    const int64_t size = par->frame_size;
+    const int64_t off = ((position - first) % size + size) % size;
+    if (off <= tick)
+        return position - off;
+    return size - off <= tick ? position + size - off : position;
 }
 
 /* A packet (NULL: nothing follows) through the decoder. */
@@ -49,6 +82,8 @@ static void decode(struct asset *asset, const AVPacket *packet)
         }
         const bool has_position =
             position_of(asset, asset->audio_frame, &position);
+        if (has_position && !asset->sound.has_position)
+            position = on_grid(asset, position);
         /* Sound that cannot be converted is missing sound: counted, silence. */
         if (sound_push(&asset->sound, asset->audio_frame, has_position,
                        position, NULL) < 0)

@@ -23,6 +23,7 @@ from viewer import Viewer  # noqa: E402
 STEP = 3003  # 90 kHz ticks of a frame at 29.97
 FRAME_MS = STEP / 90
 INTAKE_MS = 800
+PREVIEW_MS = 3000  # the longest from a load to its switch, and an intake
 SHORT = 3  # frames of the shortest preview over the plan
 SECOND = 30  # and of the shortest over another preview: the plan is not decoded meanwhile
 
@@ -61,6 +62,8 @@ def one_switch(control, dice, clips, cuts, figures):
     """Load a preview, wait a random while, switch to it; what came of it."""
     asset, first, count = None, 0, 0
     over = max((cut["ms"] + cut["frames"] * FRAME_MS for cut in cuts), default=0)
+    if time.time() * 1000 + PREVIEW_MS > over:  # else it would follow by itself
+        time.sleep(max(0, over / 1000 - time.time()))
     shortest = SHORT if time.time() * 1000 > over else SECOND
     for _ in range(2 if dice.random() < 0.15 else 1):  # replaced by a second one
         asset = dice.choice(clips)

@@ -1,6 +1,7 @@
 /* Pools: both ends as threads (for TSan) and as processes that are killed,
  * counters near wrap-around, and files that are no pools. */
 #include "frame/pool_impl.h"
+#include "frame/slate.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -350,13 +351,14 @@ static void a_slate_shows_its_title(void **state)
     int lit = 0;
 
     (void)state;
-    assert_int_equal(pool_create_slate(path, &hd, "Channel 1 ~\x80", &err), 0);
+    assert_int_equal(
+        slate_create_card(path, &hd, "Channel 1 ~\x80", false, &err), 0);
     assert_int_equal(pool_open(&pool, path, false, &err), 0);
     assert_int_equal(pool_status(&pool), POOL_ENDED);
     assert_int_equal(pool_end_index(&pool), 1);
     assert_int_equal(pool_read(&pool, 0, &frame, &err), 0);
     assert_int_equal(frame.flags, FRAME_SLATE | FRAME_SILENT);
-    assert_int_equal(frame.samples, house_max_samples(&hd));
+    assert_int_equal(frame.samples, house_pool_samples(&hd, 0));
     const uint8_t *luma = pool_picture(&pool, frame.picture);
     for (size_t y = 0; y < 720; y++) {
         for (size_t x = 0; x < 1280; x++) {
@@ -372,7 +374,7 @@ static void a_slate_shows_its_title(void **state)
                                .rate = { 240, 1 },
                                .sample_rate = 8000,
                                .channels = 8 };
-    assert_int_equal(pool_create_slate(path, &odd, "", &err), 0);
+    assert_int_equal(slate_create_card(path, &odd, "", false, &err), 0);
 }
 
 /* --- both ends at once ---------------------------------------------------- */
