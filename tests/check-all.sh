@@ -92,7 +92,7 @@ fi
 if wanted sanitized && build sanitized SAN=address,undefined; then
     folder=build/variant-address-undefined
     # shellcheck disable=SC2046
-    RV_TIMEOUT=600 RV_ROUNDS=5 run sanitized $folder \
+    RV_JOBS=2 RV_TIMEOUT=600 RV_ROUNDS=5 run sanitized $folder \
         $(unit_in $folder "${units[@]}") "${files[@]}" tests/long/leaks.bats
     judge_reports sanitized
 fi
@@ -104,13 +104,13 @@ fi
 if wanted clang && build clang CC=clang; then
     folder=build/variant-clang
     # shellcheck disable=SC2046
-    run clang $folder $(unit_in $folder "${units[@]}")
+    RV_JOBS=2 run clang $folder $(unit_in $folder "${units[@]}")
 fi
 if wanted valgrind; then
     # spawn needs pidfd_open, which valgrind 3.19 does not know
     mapfile -t known < <(printf '%s\n' "${units[@]}" | grep -v /test_spawn)
     # shellcheck disable=SC2046
-    RV_TIMEOUT=600 RV_WRAP="valgrind -q --fair-sched=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp" \
+    RV_JOBS=2 RV_TIMEOUT=600 RV_WRAP="valgrind -q --fair-sched=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp" \
         run valgrind build $(unit_in build "${known[@]}")
 fi
 if wanted long; then
