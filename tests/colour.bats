@@ -14,7 +14,7 @@ bars() {
         what+=("$1")
         shift
     done
-    shift || true
+    [ $# -eq 0 ] || shift # the --
     CLIP=$BATS_TEST_TMPDIR/bars.mkv
     "$PYTHON" "$ROOT/tests/bars.py" make "${what[@]}" |
         ffmpeg -nostdin -v error -y -f rawvideo -pix_fmt "$format" -s "$size" -r 25 \
