@@ -1,6 +1,7 @@
 /* explain: opening an asset and looking at it; see the header. */
 #include "media/explain.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <bsd/string.h>
 #include <libavutil/channel_layout.h>
@@ -169,44 +170,64 @@ static void note_languages(struct explain *explain, const struct asset *asset,
                 sizeof(explain->track_language));
 }
 
-static void describe_layout(const AVChannelLayout *layout, char *text,
-                            size_t size)
+/* From what comes to what the house has. */
+static void note_layouts(struct explain *explain, const AVChannelLayout *told)
 {
-    if (av_channel_layout_describe(layout, text, size) < 0)
-        snprintf(text, size, "%d channels", layout->nb_channels);
+    AVChannelLayout in = { 0 };
+    AVChannelLayout out = { 0 };
+
+    explain->sound_channels = told->nb_channels;
+    snprintf(explain->layout, sizeof(explain->layout), "%d channels",
+             told->nb_channels);
+    av_channel_layout_default(&out, explain->house.channels);
+    av_channel_layout_describe(&out, explain->house_layout,
+                               sizeof(explain->house_layout));
+    if (sound_layout(&in, told) < 0) {
+        explain->is_unknown = true;
+    } else {
+        av_channel_layout_describe(&in, explain->layout,
+                                   sizeof(explain->layout));
+        explain->is_mixed = av_channel_layout_compare(&in, &out) != 0;
+    }
+    av_channel_layout_uninit(&in);
+    av_channel_layout_uninit(&out);
+}
+
+/* Where it begins; a little earlier is what codecs need to settle. */
+static void note_begin(struct explain *explain, const struct asset *asset)
+{
+    const AVRational sample = { 1, asset->house.sample_rate };
+    const AVStream *stream = asset->format->streams[asset->audio];
+
+    if (asset->sound.has_position)
+        explain->sound_from_us =
+            av_rescale_q(asset->sound.start, sample, AV_TIME_BASE_Q);
+    if (asset->video < 0 || stream->start_time == AV_NOPTS_VALUE)
+        return;
+    explain->sound_early_us =
+        av_rescale_q(asset->first_pts, asset->base, AV_TIME_BASE_Q) -
+        av_rescale_q(stream->start_time, stream->time_base, AV_TIME_BASE_Q);
 }
 
 /* What the first samples are; a header may lie (AAC with SBR). */
 static void note_sound(struct explain *explain, struct asset *asset,
                        const struct explain_config *config)
 {
-    const AVRational sample = { 1, asset->house.sample_rate };
-    AVChannelLayout out = { 0 };
+    const struct sound *sound = &asset->sound;
 
     if (asset->audio < 0)
         return;
     asset_fill_sound(asset, 1);
-    const struct sound *sound = &asset->sound;
     const bool is_known = sound->in_rate > 0;
-    const AVChannelLayout *in =
-        is_known ? &sound->in_layout : &asset->audio_decoder->ch_layout;
     explain->has_sound = true;
     explain->sound_rate =
         is_known ? sound->in_rate : asset->audio_decoder->sample_rate;
-    explain->sound_channels = in->nb_channels;
     strlcpy(explain->sound_codec,
             avcodec_get_name(asset->audio_decoder->codec_id),
             sizeof(explain->sound_codec));
-    av_channel_layout_default(&out, asset->house.channels);
-    describe_layout(in, explain->layout, sizeof(explain->layout));
-    describe_layout(&out, explain->house_layout, sizeof(explain->house_layout));
-    explain->is_mixed = in->order == AV_CHANNEL_ORDER_UNSPEC
-                            ? in->nb_channels != out.nb_channels
-                            : av_channel_layout_compare(in, &out) != 0;
-    av_channel_layout_uninit(&out);
-    if (sound->has_position)
-        explain->sound_from_us =
-            av_rescale_q(sound->start, sample, AV_TIME_BASE_Q);
+    note_layouts(explain, is_known ? &sound->in_layout
+                                   : &asset->audio_decoder->ch_layout);
+    note_begin(explain, asset);
     note_languages(explain, asset, config);
 }
 
@@ -228,6 +249,21 @@ static void note_container(struct explain *explain, const struct asset *asset)
     count_tracks(explain, asset);
 }
 
+/* Film with flags has no steady timestamps, but a steady rate: of ten fields
+ * four pictures are made. */
+static void note_film(struct explain *explain, const struct asset *asset)
+{
+    const struct explain_seen *seen = &explain->seen;
+    const AVRational coded =
+        asset->video >= 0 ? asset->video_decoder->framerate : (AVRational){ 0 };
+
+    if (seen->repeating < 2 || coded.num <= 0 || coded.den <= 0 ||
+        llabs(seen->repeating * 2 - seen->pictures) * 10 > seen->pictures)
+        return;
+    explain->is_film = true;
+    explain->rate = av_mul_q(coded, (AVRational){ 4, 5 });
+}
+
 static int look_and_measure(struct explain *explain, struct asset *asset,
                             const struct explain_config *config,
                             struct err *err)
@@ -240,6 +276,7 @@ static int look_and_measure(struct explain *explain, struct asset *asset,
 
     if (asset->video >= 0 && look_from(&look, asset, 0, START_US) < 0)
         return err_set(err, ERR_STATE, "asset %s: stopped", asset->path);
+    note_film(explain, asset);
     if (asset->video >= 0 && asset->is_video_end && asset->pictures == 1)
         explain->pictures = PICTURES_STILL;
     if (asset_length(asset, &length, &explain->length, err) < 0)

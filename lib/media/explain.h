@@ -61,6 +61,7 @@ struct explain {
     bool has_colours; /* its matrix is told, not guessed */
     int coded_width, coded_height;
     AVRational rate; /* 0/1: unknown */
+    bool is_film;    /* by its 2:3 flags; `rate` is the film's */
     int peak_nits;   /* of HDR; 0: none told */
     struct explain_seen seen;
 
@@ -68,13 +69,14 @@ struct explain {
     char sound_codec[32];
     char layout[64]; /* of what comes, and of the house */
     char house_layout[64];
-    bool is_mixed;
+    bool is_mixed, is_unknown; /* unknown: cannot be mixed */
     int sound_channels, sound_rate;
     int track, tracks; /* of sound, from 1 */
     char track_language[16];
-    bool is_by_language;   /* chosen for it */
-    char wanted[64];       /* languages, "": none */
-    int64_t sound_from_us; /* behind the first picture */
+    bool is_by_language;    /* chosen for it */
+    char wanted[64];        /* languages, "": none */
+    int64_t sound_from_us;  /* behind the first picture */
+    int64_t sound_early_us; /* begins before it */
 };
 
 /* -1: it cannot be played (or was stopped); the sentence names it. */

@@ -76,8 +76,9 @@ static bool has_picture(const struct explain *explain)
 
 static bool is_unsteady(const struct explain *explain)
 {
-    return explain->length.unsteady > 0 || explain->seen.unsteady > 0 ||
-           explain->rate.num <= 0;
+    return !explain->is_film &&
+           (explain->length.unsteady > 0 || explain->seen.unsteady > 0 ||
+            explain->rate.num <= 0);
 }
 
 /* --- what it is ----------------------------------------------------------- */
@@ -119,12 +120,15 @@ static void length_lines(struct page *page, const struct explain *explain)
     clock_span(span, explain->told_us);
     line = begin(page, "container", is_news ? "header says %s" : "", span);
     add(line, "%s", explain->container_name);
-    if (explain->told_us < 0)
-        add(line, ", says no length");
-    else
-        add(line, ", says %s%s%s", span,
-            explain->is_estimate ? " (estimated)" : "",
-            is_news ? ", which is not so" : "");
+    if (explain->told_us < 0) {
+        if (explain->pictures != PICTURES_STILL)
+            add(line, ", says no length");
+        return;
+    }
+    add(line, ", says %s%s", span, explain->is_estimate ? " (estimated)" : "");
+    if (is_news)
+        add(line, ", %s than its %s", off > 0 ? "longer" : "shorter",
+            is_moving(explain) ? "pictures are" : "sound is");
 }
 
 static void picture_line(struct page *page, const struct explain *explain)
@@ -136,7 +140,8 @@ static void picture_line(struct page *page, const struct explain *explain)
 
     if (!is_moving(explain)) {
         add(line, "%s, %dx%d, %s",
-            explain->pictures == PICTURES_COVER ? "cover" : "still",
+            explain->pictures == PICTURES_COVER ? "cover"
+                                                : explain->picture_codec,
             format->width, format->height, pixels ? pixels : "?");
         return;
     }
@@ -300,9 +305,10 @@ static void add_cadence(struct explain_line *line, AVRational from,
         return;
     if (ratio.num == ratio.den)
         add(line, ": each %s once", what);
+    else if (ratio.den == 1)
+        add(line, ": each %s %d times", what, ratio.num);
     else if (ratio.num > ratio.den)
-        add(line, ": %d %s%s fill %d frames", ratio.den, what,
-            ratio.den == 1 ? "" : "s", ratio.num);
+        add(line, ": %d %ss fill %d frames", ratio.den, what, ratio.num);
     else
         add(line, ": %d of %d %ss %s shown", ratio.num, ratio.den, what,
             ratio.num == 1 ? "is" : "are");
@@ -450,11 +456,10 @@ static void colour_lines(struct page *page, const struct explain *explain)
 
     format_line(page, explain);
     if (way->has_matrix) {
-        line = begin(page, "matrix", "%s to %s", matrix_text(way->matrix_in),
-                     matrix_text(way->matrix_out));
-        add(line, "%s to %s%s", matrix_text(way->matrix_in),
-            matrix_text(way->matrix_out),
-            explain->has_colours ? "" : " (by its size, it says nothing)");
+        line = begin(page, "matrix", "%s", "");
+        add(line, "%s%s to %s", matrix_text(way->matrix_in),
+            explain->has_colours ? "" : " (by its size, it says nothing)",
+            matrix_text(way->matrix_out));
     }
     tone_line(page, explain);
     if (explain->format.has_alpha) {
@@ -471,11 +476,17 @@ static void change_lines(struct page *page, const struct explain *explain)
     const bool is_more = explain->sound_channels > house->channels;
     struct explain_line *line;
 
+    if (explain->is_unknown) {
+        line = begin(page, "silence", "%s: silence", explain->layout);
+        add(line, "%s without a layout cannot be mixed: silence",
+            explain->layout);
+        return;
+    }
     if (explain->is_mixed) {
         line = begin(page, "mix", "%s to %s", explain->layout,
                      explain->house_layout);
-        add(line, "%s to %s, %s", explain->layout, explain->house_layout,
-            is_more ? "mixed down (ITU-R BS.775)" : "mixed");
+        add(line, "%s to %s%s", explain->layout, explain->house_layout,
+            is_more ? ", mixed down (ITU-R BS.775)" : "");
     }
     if (explain->sound_rate != house->sample_rate) {
         line = begin(page, "resample", "%d to %d Hz", explain->sound_rate,
@@ -497,6 +508,11 @@ static void edge_lines(struct page *page, const struct explain *explain)
         line = begin(page, "late", "sound %.3f s late", from);
         add(line, "sound begins %.3f s behind the first picture: silence",
             from);
+    }
+    if (explain->sound_early_us > NEWS_US) {
+        const double early = (double)explain->sound_early_us / 1e6;
+        line = begin(page, "early", "%.1f s of sound cut before", early);
+        add(line, "%.3f s of sound before the first picture are cut", early);
     }
     if (!length->has_sound_end || length->frames < 0)
         return;
