@@ -8,6 +8,7 @@
 #include "media/asset_impl.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock/clock.h"
 #include "media/av.h"
@@ -74,6 +75,104 @@ void asset_forget_packets(struct asset *asset)
     asset->read_errors = 0;
     asset->newest_us = INT64_MIN;
     asset->offset_us[0] = asset->offset_us[1] = 0;
+    asset->last_pos[0] = asset->last_pos[1] = -1;
+    asset->lost[0] = asset->lost[1] = 0;
+}
+
+/*
+ * A transport stream's demuxer learns that a picture is whole when the next one
+ * begins, so the last one on a PID that is used no more comes at the end of the
+ * file, with a time that is long past.
+ */
+static bool is_left_over(struct asset *asset, const AVPacket *packet)
+{
+    int64_t *last =
+        &asset->last_pos[packet->stream_index == asset->video ? 0 : 1];
+
+    if (!(asset->format->iformat->flags & AVFMT_TS_DISCONT) || packet->pos < 0)
+        return false;
+    if (packet->pos < *last)
+        return true;
+    *last = packet->pos;
+    return false;
+}
+
+/* Of the eight bytes before an AVI's chunk of data. */
+#define AVI_HEADER 8
+
+/* Of sound in samples of one size an AVI's index counts bytes. */
+static int64_t index_unit(AVStream *stream)
+{
+    const AVIndexEntry *a = avformat_index_get_entry(stream, 0);
+    const AVIndexEntry *b = avformat_index_get_entry(stream, 1);
+
+    return a && b && b->timestamp - a->timestamp == a->size
+               ? FFMAX(stream->codecpar->block_align, 1)
+               : 1;
+}
+
+/*
+ * AVI has no timestamps, its packets are counted.  Where damage swallows some,
+ * the index still says which one this is, and what follows is later by as much.
+ */
+static void time_by_index(struct asset *asset, AVPacket *packet)
+{
+    AVStream *stream = asset->format->streams[packet->stream_index];
+    int64_t *lost = &asset->lost[packet->stream_index == asset->video ? 0 : 1];
+    const AVIndexEntry *entry = NULL;
+
+    if (packet->dts == AV_NOPTS_VALUE ||
+        strcmp(asset->format->iformat->name, "avi") != 0)
+        return;
+    const int count = avformat_index_get_entries_count(stream);
+    const int64_t unit = index_unit(stream);
+    const int64_t pos = packet->pos - AVI_HEADER;
+    int at = av_index_search_timestamp(stream, (packet->dts + *lost) * unit,
+                                       AVSEEK_FLAG_ANY | AVSEEK_FLAG_BACKWARD);
+    for (; at >= 0 && at < count; at++) {
+        entry = avformat_index_get_entry(stream, at);
+        if (entry == NULL || entry->pos >= pos)
+            break;
+    }
+    if (entry && entry->pos == pos && entry->timestamp / unit > packet->dts)
+        *lost = entry->timestamp / unit - packet->dts;
+    packet->dts += *lost;
+    if (packet->pts != AV_NOPTS_VALUE)
+        packet->pts += *lost;
+}
+
+void asset_note_damage(struct asset *asset, int64_t ticks, AVRational base)
+{
+    struct asset_damage *damage = &asset->damage;
+    int64_t us = asset->damage_us;
+
+    if (asset->has_first && ticks != AV_NOPTS_VALUE)
+        us = av_rescale_q(ticks, base, AV_TIME_BASE_Q) -
+             av_rescale_q(asset->first_pts, asset->base, AV_TIME_BASE_Q);
+    us = FFMAX(us, 0);
+    asset->damage_us = us;
+    damage->from_us = damage->count ? FFMIN(damage->from_us, us) : us;
+    damage->to_us = damage->count ? FFMAX(damage->to_us, us) : us;
+    damage->count++;
+}
+
+void asset_note_packet(struct asset *asset, const AVPacket *packet)
+{
+    if (packet == NULL) {
+        asset_note_damage(asset, AV_NOPTS_VALUE, AV_TIME_BASE_Q);
+        return;
+    }
+    asset_note_damage(asset,
+                      packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts,
+                      asset->format->streams[packet->stream_index]->time_base);
+}
+
+struct asset_damage asset_damage(struct asset *asset)
+{
+    const struct asset_damage damage = asset->damage;
+
+    asset->damage.count = 0;
+    return damage;
 }
 
 /* Shifts timestamps behind a discontinuity; see the top. */
@@ -131,28 +230,34 @@ static bool read_one(struct asset *asset)
     if (rc < 0) {
         const bool may_go_on =
             rc == AVERROR(EAGAIN) || rc == AVERROR_INVALIDDATA;
-        if (rc != AVERROR_EOF)
-            asset->damaged++;
+        if (rc != AVERROR_EOF && rc != AVERROR_EXIT)
+            asset_note_damage(asset,
+                              asset->newest_us != INT64_MIN ? asset->newest_us
+                                                            : AV_NOPTS_VALUE,
+                              AV_TIME_BASE_Q);
         if (!may_go_on || ++asset->read_errors > READ_ERRORS_MAX)
             note_failure(asset, rc);
         return !asset->is_at_end;
     }
     asset->read_errors = 0;
-    if (packet->flags & AV_PKT_FLAG_CORRUPT)
-        asset->damaged++;
     struct packet_queue *queue = NULL;
     if (packet->stream_index == asset->video)
         queue = &asset->video_queue;
     else if (packet->stream_index == asset->audio)
         queue = &asset->audio_queue;
+    if (queue && is_left_over(asset, packet))
+        queue = NULL;
     if (queue) {
+        time_by_index(asset, packet);
         straighten(asset, packet);
+        if (packet->flags & AV_PKT_FLAG_CORRUPT)
+            asset_note_packet(asset, packet);
         const AVRational base =
             asset->format->streams[packet->stream_index]->time_base;
         if (queue == &asset->video_queue && packet->dts != AV_NOPTS_VALUE)
             asset->newest_us = av_rescale_q(packet->dts, base, AV_TIME_BASE_Q);
         if (!queue_push(queue, packet))
-            asset->damaged++;
+            asset_note_packet(asset, packet);
     }
     av_packet_unref(packet);
     return true;
@@ -178,8 +283,8 @@ int asset_read_video(struct asset *asset)
         /* Sound far ahead of its pictures: the oldest goes. */
         while (asset->audio_queue.bytes > QUEUE_BYTES_MAX) {
             AVPacket *packet = queue_pop(&asset->audio_queue);
+            asset_note_packet(asset, packet);
             av_packet_free(&packet);
-            asset->damaged++;
         }
     }
     return 1;

@@ -131,6 +131,7 @@ static void note_picture(struct explain *explain, const struct asset *asset)
     explain->coded_width = asset->video_decoder->coded_width;
     explain->coded_height = asset->video_decoder->coded_height;
     explain->rate = asset->rate;
+    explain->is_variable = av_cmp_q(asset->rate, asset->grid_rate) != 0;
 }
 
 /* --- sound ---------------------------------------------------------------- */
@@ -205,7 +206,8 @@ static void note_begin(struct explain *explain, const struct asset *asset)
     if (asset->video < 0 || stream->start_time == AV_NOPTS_VALUE)
         return;
     explain->sound_early_us =
-        av_rescale_q(asset->first_pts, asset->base, AV_TIME_BASE_Q) -
+        av_rescale_q(asset->first_pts - asset->lag, asset->base,
+                     AV_TIME_BASE_Q) -
         av_rescale_q(stream->start_time, stream->time_base, AV_TIME_BASE_Q);
 }
 
@@ -281,7 +283,7 @@ static int look_and_measure(struct explain *explain, struct asset *asset,
         explain->pictures = PICTURES_STILL;
     if (asset_length(asset, &length, &explain->length, err) < 0)
         return -1;
-    explain->damaged = asset->damaged;
+    explain->damaged = asset->damage.count;
     if (explain->length.way != LENGTH_TOLD && explain->length.frames == 0)
         return err_set(err, ERR_INPUT,
                        "asset %s: is shorter than a frame of %d/%d; give a "

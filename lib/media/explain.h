@@ -60,9 +60,10 @@ struct explain {
     struct picture_way way;
     bool has_colours; /* its matrix is told, not guessed */
     int coded_width, coded_height;
-    AVRational rate; /* 0/1: unknown */
-    bool is_film;    /* by its 2:3 flags; `rate` is the film's */
-    int peak_nits;   /* of HDR; 0: none told */
+    AVRational rate;  /* 0/1: unknown */
+    bool is_variable; /* its grid is another one */
+    bool is_film;     /* by its 2:3 flags; `rate` is the film's */
+    int peak_nits;    /* of HDR; 0: none told */
     struct explain_seen seen;
 
     bool has_sound;

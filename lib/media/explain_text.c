@@ -77,8 +77,8 @@ static bool has_picture(const struct explain *explain)
 static bool is_unsteady(const struct explain *explain)
 {
     return !explain->is_film &&
-           (explain->length.unsteady > 0 || explain->seen.unsteady > 0 ||
-            explain->rate.num <= 0);
+           (explain->is_variable || explain->length.unsteady > 0 ||
+            explain->seen.unsteady > 0 || explain->rate.num <= 0);
 }
 
 /* --- what it is ----------------------------------------------------------- */

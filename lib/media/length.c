@@ -56,8 +56,10 @@ static void pass_sound(struct asset *asset, struct length *length)
     const AVStream *stream = asset->format->streams[asset->audio];
     while ((packet = queue_pop(&asset->audio_queue)) != NULL) {
         if (packet->pts != AV_NOPTS_VALUE) {
-            const int64_t end = behind_first_us(
-                asset, packet->pts + packet->duration, stream->time_base);
+            const int64_t end =
+                behind_first_us(asset, packet->pts + packet->duration,
+                                stream->time_base) +
+                av_rescale_q(asset->lag, asset->base, AV_TIME_BASE_Q);
             if (!length->has_sound_end || end > length->sound_end_us)
                 length->sound_end_us = end;
             length->has_sound_end = true;
