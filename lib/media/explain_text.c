@@ -118,7 +118,8 @@ static void length_lines(struct page *page, const struct explain *explain)
     const int64_t off = is_compared ? explain->told_us - length->end_us : 0;
     const bool is_news = llabs(off) > NEWS_US;
     clock_span(span, explain->told_us);
-    line = begin(page, "container", is_news ? "header says %s" : "", span);
+    line = begin(page, "container", "%s%s", is_news ? "header says " : "",
+                 is_news ? span : "");
     add(line, "%s", explain->container_name);
     if (explain->told_us < 0) {
         if (explain->pictures != PICTURES_STILL)
