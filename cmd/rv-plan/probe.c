@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <bsd/string.h>
 
 #include <libavcodec/avcodec.h>
@@ -116,12 +117,25 @@ static void find_length(struct probe *probe, AVFormatContext *format,
     }
 }
 
+/* To open it would wait for a writer, and to look at it would use it up. */
+static bool is_pipe(const char *asset)
+{
+    struct stat st;
+
+    return stat(asset, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 void probe_asset(struct probe *probe, const char *asset)
 {
     int64_t until = clock_monotonic_us() + PROBE_US;
     AVFormatContext *format = avformat_alloc_context();
 
     *probe = (struct probe){ .problem = NULL };
+    if (is_pipe(asset)) {
+        avformat_free_context(format);
+        say(probe, "is a pipe, which cannot be looked at before it plays", 0);
+        return;
+    }
     av_log_set_level(AV_LOG_QUIET);
     if (format == NULL) {
         say(probe, "no memory to open it", 0);

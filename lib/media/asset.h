@@ -35,7 +35,7 @@
 #include "plan/segment.h"
 
 struct asset_config {
-    const char *path; /* "-": standard input */
+    const char *path; /* a file, a pipe, a URL; "-": standard input */
     struct house house;
     int languages; /* preferred for sound, best first */
     const char (*language)[16];
@@ -83,7 +83,8 @@ struct asset {
     struct err why_broken;
 
     AVFormatContext *format;
-    AVIOContext *own_io; /* standard input */
+    AVIOContext *own_io; /* standard input, a named pipe */
+    int own_fd;          /* what it reads, or -1 */
     int video, audio;    /* stream indexes, -1: none */
     AVCodecContext *video_decoder, *audio_decoder;
     struct packet_queue video_queue, audio_queue;

@@ -17,6 +17,16 @@
 /* So close to each other, video's and sound's jumps are the same one. */
 #define JUMP_SAME_US INT64_C(1000000)
 
+/* asset_io.c */
+
+bool asset_is_stopping(const struct asset *asset);
+/* Stopped, or the deadline is over; for libav, with the asset. */
+int asset_is_interrupted(void *opaque);
+/* Does libav's own reader not do? */
+bool asset_io_is_own(const struct asset *asset);
+int asset_io_open(struct asset *asset, struct err *err);
+void asset_io_close(struct asset *asset);
+
 /* asset_read.c */
 
 int queue_init(struct packet_queue *queue);
@@ -69,6 +79,9 @@ int64_t asset_sound_from(const struct asset *asset, int64_t position);
 void asset_fill_sound(struct asset *asset, int64_t end);
 
 /* asset_open.c */
+
+/* libav's code, AVERROR(ETIMEDOUT) where it was our deadline. */
+int asset_reason(const struct asset *asset, int code);
 
 /* Everything anew, with the streams that were chosen; time 0 stays. */
 int asset_reopen(struct asset *asset, struct err *err);

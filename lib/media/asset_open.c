@@ -1,13 +1,7 @@
-/*
- * asset_open: from a path to the first picture.
- *
- * Standard input goes through our own reader, since libav's would sleep in
- * read(2) and not hear that it shall stop.
- */
+/* asset_open: from a path to the first picture. */
 #include "media/asset_impl.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,101 +12,57 @@
 #include "media/language.h"
 #include "media/tone.h"
 
-#define IO_BYTES 65536
-#define POLL_MS  200
 /* More than 8K pictures have is an attack on our memory. */
 #define PIXELS_MAX (36 << 20)
 #define REMEDY     "give a file that ffprobe can read"
 
-static int is_interrupted(void *opaque)
+/* Nothing came in time; libav says only that we asked it to end. */
+int asset_reason(const struct asset *asset, int code)
 {
-    const struct asset *asset = opaque;
-
-    if (asset->is_stopping && asset->is_stopping())
-        return 1;
-    return asset->deadline_us != 0 && clock_monotonic_us() > asset->deadline_us;
+    return code == AVERROR_EXIT && !asset_is_stopping(asset)
+               ? AVERROR(ETIMEDOUT)
+               : code;
 }
 
-static int read_stdin(void *opaque, uint8_t *data, int size)
+static const char *remedy_of(const struct asset *asset)
 {
-    for (;;) {
-        struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-        if (is_interrupted(opaque))
-            return AVERROR_EXIT;
-        if (poll(&in, 1, POLL_MS) <= 0) /* a signal: look again */
-            continue;
-        const ssize_t got = read(STDIN_FILENO, data, (size_t)size);
-        if (got > 0)
-            return (int)got;
-        if (got == 0)
-            return AVERROR_EOF;
-        if (errno != EINTR && errno != EAGAIN)
-            return AVERROR(errno);
-    }
-}
-
-static int64_t seek_stdin(void *opaque, int64_t offset, int whence)
-{
-    (void)opaque;
-    if (whence == AVSEEK_SIZE) {
-        const off_t at = lseek(STDIN_FILENO, 0, SEEK_CUR);
-        const off_t size = lseek(STDIN_FILENO, 0, SEEK_END);
-        lseek(STDIN_FILENO, at, SEEK_SET);
-        return size;
-    }
-    const off_t at = lseek(STDIN_FILENO, offset, whence & ~AVSEEK_FORCE);
-    return at < 0 ? AVERROR(errno) : at;
-}
-
-static int open_stdin(struct asset *asset, struct err *err)
-{
-    const bool can_seek = lseek(STDIN_FILENO, 0, SEEK_CUR) >= 0;
-    uint8_t *memory = av_malloc(IO_BYTES);
-
-    if (memory)
-        asset->own_io =
-            avio_alloc_context(memory, IO_BYTES, 0, asset, read_stdin, NULL,
-                               can_seek ? seek_stdin : NULL);
-    if (asset->own_io == NULL) {
-        av_free(memory);
-        return err_set(err, ERR_SYSTEM, "no memory to read standard input");
-    }
-    asset->format->pb = asset->own_io;
-    return 0;
+    if (strstr(asset->path, "://"))
+        return "see that its server answers";
+    return asset->own_fd > STDIN_FILENO ? "see that somebody writes into it"
+                                        : REMEDY;
 }
 
 static int open_container(struct asset *asset, struct err *err)
 {
-    const bool is_stdin = strcmp(asset->path, "-") == 0;
+    const bool is_own = asset_io_is_own(asset);
     char url[SEGMENT_ASSET_SIZE + 8];
 
     asset->format = avformat_alloc_context();
     if (asset->format == NULL)
         return err_set(err, ERR_SYSTEM, "no memory to open an asset");
     asset->format->interrupt_callback =
-        (AVIOInterruptCB){ .callback = is_interrupted, .opaque = asset };
-    if (is_stdin && open_stdin(asset, err) < 0)
+        (AVIOInterruptCB){ .callback = asset_is_interrupted, .opaque = asset };
+    if (is_own && asset_io_open(asset, err) < 0)
         return -1;
     /* "file:" keeps a name with a colon from being taken for a protocol. */
     snprintf(url, sizeof(url), "%s%s", asset->path[0] == '/' ? "file:" : "",
              asset->path);
-    asset->has_timeout = !is_stdin;
+    asset->has_timeout = asset->own_fd != STDIN_FILENO;
     asset_begin_read(asset);
     AVDictionary *options = NULL;
     /* MPEG-TS: a new PMT with other PIDs goes on with the same streams. */
     av_dict_set(&options, "merge_pmt_versions", "1", 0);
-    int rc = avformat_open_input(&asset->format, is_stdin ? "" : url, NULL,
-                                 &options);
+    int rc =
+        avformat_open_input(&asset->format, is_own ? "" : url, NULL, &options);
     av_dict_free(&options);
+    rc = asset_reason(asset, rc);
     /* No memory: for what a damaged header asks. */
     if (rc == AVERROR_INVALIDDATA || rc == AVERROR_EOF || rc == AVERROR(ENOMEM))
         return av_fail(err, AVERROR_INVALIDDATA, REMEDY,
                        "asset %s: not a media file", asset->path);
     if (rc < 0)
-        return av_fail(
-            err, rc,
-            strstr(asset->path, "://") ? "see that its server answers" : REMEDY,
-            "asset %s: cannot be opened", asset->path);
+        return av_fail(err, rc, remedy_of(asset), "asset %s: cannot be opened",
+                       asset->path);
     asset_begin_read(asset);
     rc = avformat_find_stream_info(asset->format, NULL);
     if (rc < 0)
@@ -127,9 +77,7 @@ static int open_container(struct asset *asset, struct err *err)
 static void close_container(struct asset *asset)
 {
     avformat_close_input(&asset->format);
-    if (asset->own_io)
-        av_freep(&asset->own_io->buffer);
-    avio_context_free(&asset->own_io);
+    asset_io_close(asset);
 }
 
 static int preferred_audio(const AVFormatContext *format,
@@ -476,7 +424,7 @@ struct asset *asset_open(const struct asset_config *config, struct err *err)
     asset->house = config->house;
     asset->is_stopping = config->is_stopping;
     asset->threads = config->threads;
-    asset->video = asset->audio = -1;
+    asset->video = asset->audio = asset->own_fd = -1;
     asset->buffers.house = config->house;
     sound_init(&asset->sound, &config->house);
     if (allocate(asset) < 0) {

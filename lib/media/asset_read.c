@@ -210,6 +210,7 @@ static void straighten(struct asset *asset, AVPacket *packet)
 static void note_failure(struct asset *asset, int code)
 {
     asset->is_at_end = true;
+    code = asset_reason(asset, code);
     if (code == AVERROR_EOF || code == AVERROR_INVALIDDATA ||
         code == AVERROR_EXIT)
         return;
