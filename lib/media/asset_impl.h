@@ -26,6 +26,8 @@ void queue_free(struct packet_queue *queue);
 bool queue_push(struct packet_queue *queue, AVPacket *packet);
 /* The oldest into `packet`; false: there is none. */
 bool queue_take(struct packet_queue *queue, AVPacket *packet);
+/* The oldest packet (gives), or NULL. */
+AVPacket *queue_pop(struct packet_queue *queue);
 
 /*
  * The next packet of video (else audio) into asset->packet: 1; 0: there is
@@ -56,6 +58,11 @@ void follow_own(struct asset *asset, int kind);
 int follow_other(struct asset *asset, AVPacket *packet);
 /* It is the chosen one from now on; its packets are in held[kind]. */
 void follow_take_over(struct asset *asset, int kind);
+
+/* asset_seek.c */
+
+/* Back to the first picture, whatever it takes. */
+int asset_rewind(struct asset *asset, int64_t position, struct err *err);
 
 /* asset_video.c */
 

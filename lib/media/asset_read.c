@@ -23,8 +23,7 @@ int queue_init(struct packet_queue *queue)
     return 0;
 }
 
-/* The oldest packet (gives), or NULL. */
-static AVPacket *pop(struct packet_queue *queue)
+AVPacket *queue_pop(struct packet_queue *queue)
 {
     AVPacket *packet = NULL;
 
@@ -51,7 +50,7 @@ bool queue_push(struct packet_queue *queue, AVPacket *packet)
 
 bool queue_take(struct packet_queue *queue, AVPacket *packet)
 {
-    AVPacket *oldest = pop(queue);
+    AVPacket *oldest = queue_pop(queue);
 
     if (oldest == NULL)
         return false;
@@ -63,7 +62,7 @@ bool queue_take(struct packet_queue *queue, AVPacket *packet)
 
 void queue_clear(struct packet_queue *queue)
 {
-    for (AVPacket *packet = pop(queue); packet; packet = pop(queue))
+    for (AVPacket *packet = queue_pop(queue); packet; packet = queue_pop(queue))
         av_packet_free(&packet);
 }
 
@@ -321,7 +320,7 @@ int asset_read_video(struct asset *asset)
             return queue_take(&asset->video_queue, asset->packet);
         /* Sound far ahead of its pictures: the oldest goes. */
         while (asset->audio_queue.bytes > QUEUE_BYTES_MAX) {
-            AVPacket *packet = pop(&asset->audio_queue);
+            AVPacket *packet = queue_pop(&asset->audio_queue);
             asset_note_packet(asset, packet);
             av_packet_free(&packet);
         }
