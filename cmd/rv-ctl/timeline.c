@@ -239,23 +239,43 @@ static bool has_stretch(const struct laid *laid, int64_t from, int64_t to)
     return false;
 }
 
+static void set_stretch(struct stretch *stretch, uint32_t pool, int64_t from,
+                        const char *why)
+{
+    stretch->pool = pool;
+    stretch->from = from;
+    stretch->passed = 0;
+    stretch->is_short = false;
+    strlcpy(stretch->why, why, sizeof(stretch->why));
+}
+
+static void drop_oldest(struct laid *laid)
+{
+    laid->count--;
+    memmove(laid->stretch, laid->stretch + 1,
+            (size_t)laid->count * sizeof(laid->stretch[0]));
+}
+
 static void add_stretch(struct laid *laid, uint32_t pool, int64_t from,
                         const char *why)
 {
     /* What begins at or after this one is not wanted any more. */
     while (laid->count > 0 && laid->stretch[laid->count - 1].from >= from)
         laid->count--;
-    if (laid->count == LAID_STRETCHES) {
-        laid->count--;
-        memmove(laid->stretch, laid->stretch + 1,
-                (size_t)laid->count * sizeof(laid->stretch[0]));
-    }
-    struct stretch *stretch = &laid->stretch[laid->count++];
-    stretch->pool = pool;
-    stretch->from = from;
-    stretch->passed = 0;
-    stretch->is_short = false;
-    strlcpy(stretch->why, why, sizeof(stretch->why));
+    if (laid->count == LAID_STRETCHES)
+        drop_oldest(laid);
+    set_stretch(&laid->stretch[laid->count++], pool, from, why);
+}
+
+/* One on standby: the one behind the cut that is on air stays. */
+static void insert_stretch(struct laid *laid, uint32_t pool, int64_t from)
+{
+    if (laid->count == LAID_STRETCHES)
+        drop_oldest(laid);
+    int at = laid->count++;
+    for (; at > 0 && laid->stretch[at - 1].from > from; at--)
+        laid->stretch[at] = laid->stretch[at - 1];
+    set_stretch(&laid->stretch[at], pool, from, "");
 }
 
 static bool ends_in_slate(const struct laid *laid)
@@ -364,6 +384,75 @@ static void want_visible(struct wanting *wanting, struct laid *laid)
     }
 }
 
+/* Puts an unnamed cut over the others; false: no place.  Taken away again by
+ * whoever asks what would be. */
+static bool suppose_cut(struct timeline *timeline, int64_t frames,
+                        int64_t first)
+{
+    const int last = timeline->cuts;
+
+    if (last == TIMELINE_CUTS ||
+        (last > 0 && timeline->cut[last - 1].first >= first))
+        return false;
+    timeline->cut[last] = (struct laid){ .has_first = true,
+                                         .first = first,
+                                         .has_frames = true,
+                                         .frames = frames,
+                                         .until = FRAME_NEVER };
+    timeline->cuts++;
+    return true;
+}
+
+bool timeline_returns(struct timeline *timeline, int64_t frames, int64_t first,
+                      uint32_t *pool)
+{
+    const int64_t frame = first + frames;
+    const struct laid *laid = timeline_plan_at(timeline, frame);
+    bool is_there = false;
+
+    *pool = 0;
+    if (laid == NULL || is_slate(laid) || ends_in_slate(laid) ||
+        !suppose_cut(timeline, frames, first))
+        return true;
+    for (int i = laid->count - 1; i >= 0; i--) {
+        const struct stretch *stretch = &laid->stretch[i];
+        if (laid->first + stretch->from > frame)
+            continue;
+        is_there = shows(timeline, laid, stretch->from, stretch->passed, frame);
+        *pool = is_there ? stretch->pool : 0;
+        break;
+    }
+    timeline->cuts--;
+    return is_there;
+}
+
+/*
+ * Half a second from now a short preview may be put over the cut that is on air: a
+ * decoder for what the plan shows behind it, unless one is near enough.
+ */
+static void want_standby(struct wanting *wanting)
+{
+    struct timeline *timeline = wanting->timeline;
+    const int64_t first = wanting->position + timeline->second / 2;
+    const int64_t frame = first + timeline->standby;
+    struct laid *laid = timeline_plan_at(timeline, frame);
+
+    if (timeline->standby == 0 || laid == NULL || is_slate(laid) ||
+        laid->is_retrying || !suppose_cut(timeline, timeline->standby, first))
+        return;
+    const bool is_there = is_reached(timeline, laid, frame);
+    timeline->cuts--;
+    if (is_there)
+        return;
+    const bool begins_within = laid->first > wanting->position;
+    const int64_t from = begins_within ? 0 : frame - laid->first;
+    if (laid->pending == 0) {
+        laid->has_standby = true;
+        laid->standby_from = from;
+    }
+    want(wanting, laid, from);
+}
+
 int timeline_wants(struct timeline *timeline, int64_t position, int64_t horizon,
                    int64_t now_us, struct want *wants, int max)
 {
@@ -387,6 +476,7 @@ int timeline_wants(struct timeline *timeline, int64_t position, int64_t horizon,
             break;
         }
     }
+    want_standby(&wanting);
     return wanting.count;
 }
 
@@ -416,7 +506,10 @@ void laid_opened(struct laid *laid, uint32_t pool)
     if (laid->pending != pool)
         return;
     laid->pending = 0;
-    add_stretch(laid, pool, laid->pending_from, "");
+    if (laid->has_standby && laid->standby_from == laid->pending_from)
+        insert_stretch(laid, pool, laid->pending_from);
+    else
+        add_stretch(laid, pool, laid->pending_from, "");
 }
 
 /* Tried again after 1, 2, 4, 8, 16 and then every 16 s. */
