@@ -629,8 +629,7 @@ static bool follow_live(struct channel *channel)
     /* One that is being loaded in its place shall follow instead. */
     const int64_t enough =
         channel->candidate.is_there ? 2 * NEAR_FRAMES : timeline->second / 2;
-    if (left > enough ||
-        !is_ready_for_air(channel, &channel->preview.laid))
+    if (left > enough || !is_ready_for_air(channel, &channel->preview.laid))
         return true;
     channel->preview_state =
         preview_step(PREVIEW_LOADED, EVENT_SWITCH_READY).next;

@@ -62,7 +62,7 @@ struct laid {
     int64_t pending_from;
     bool has_standby;
     int64_t standby_from; /* of the last decoder wanted on standby */
-    int failures; /* in a row without a new frame */
+    int failures;         /* in a row without a new frame */
     bool is_retrying;
     int64_t retry_at_us; /* monotonic */
     int64_t retry_from;

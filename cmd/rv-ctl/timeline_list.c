@@ -64,8 +64,9 @@ static bool stands_by(const struct timeline *timeline, uint32_t pool,
 
 /*
  * A cut whose end is not known may turn out to be a short one: what it hides
- * from this frame on is kept for a while; and what stands by.  Of two that claim a frame the later
- * one has it, so it stands where the cut begins, before it.
+ * from this frame on is kept for a while; and what stands by.  Of two that
+ * claim a frame the later one has it, so it stands where the cut begins, before
+ * it.
  */
 static void keep_piece(const struct timeline *timeline, struct pieces *pieces,
                        struct laid *laid, int i, int64_t frame,

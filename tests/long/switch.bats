@@ -47,7 +47,8 @@ load ../exact
 
 @test "behind a preview of a few frames over a long one the plan is back at its frame" {
     start_clips
-    F=$(make_clip f.mov --clip 1 --frames 900 --size 160x90)
+    # to come in anew takes a second: one keyframe for all
+    F=$(make_clip f.mp4 --clip 1 --frames 900 --gop 900 --size 1280x720)
     L=$(make_clip l.mov --clip 2 --frames 900 --size 160x90)
     plan_of "$F 0 900" >"$PLAN"
     ctl start 1 "$PLAN"
@@ -67,7 +68,7 @@ load ../exact
     "$TOOLS/rv-readmarks" --json "$BATS_TEST_TMPDIR/out.ts" >"$BATS_TEST_TMPDIR/marks"
     "$TOOLS/rv-readmarks" --summary "$BATS_TEST_TMPDIR/out.ts" | jq -r .runs >&2
     run jq -se 'map(select(.type == "v")) | (.[0].pts_90k) as $begin | (.[0].frame) as $origin
-        | [map(select(.clip == null)), map(select(.clip == 1 and
+        | [map(select(.clip != 1 and .clip != 2 and .clip != 4)), map(select(.clip == 1 and
             .frame != ($origin + (.pts_90k - $begin) / 3003) % 900))] | map(length)' \
         "$BATS_TEST_TMPDIR/marks"
     assert_eq "${output//[[:space:]]/}" "[0,0]" "frames of slate, frames out of place"

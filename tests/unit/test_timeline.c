@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "../../cmd/rv-ctl/timeline.c"
+#include "../../cmd/rv-ctl/timeline_wants.c"
 #include "../../cmd/rv-ctl/timeline_list.c"
 
 #define FOLDER "/run/1"
