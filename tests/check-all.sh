@@ -1,8 +1,9 @@
 #!/bin/bash
 # check-all.sh: everything that make check runs, and what takes too long for it.
 #
-#   sanitized   unit tests, bats files and tests/long/leaks.bats (five rounds)
-#               with AddressSanitizer and UBSan, every process of them
+#   sanitized   unit tests, bats files, tests/long/leaks.bats (five rounds) and
+#               tests/long/mutations.bats (ten of each file) with
+#               AddressSanitizer and UBSan, every process of them
 #   thread      unit tests that have threads, with ThreadSanitizer
 #   clang       everything is built without a warning, the unit tests pass
 #   valgrind    unit tests: no invalid access, no leak
@@ -92,8 +93,9 @@ fi
 if wanted sanitized && build sanitized SAN=address,undefined; then
     folder=build/variant-address-undefined
     # shellcheck disable=SC2046
-    RV_JOBS=2 RV_TIMEOUT=600 RV_ROUNDS=5 run sanitized $folder \
-        $(unit_in $folder "${units[@]}") "${files[@]}" tests/long/leaks.bats
+    RV_JOBS=2 RV_TIMEOUT=600 RV_ROUNDS=5 RV_MUTATIONS=10 run sanitized $folder \
+        $(unit_in $folder "${units[@]}") "${files[@]}" \
+        tests/long/leaks.bats tests/long/mutations.bats
     judge_reports sanitized
 fi
 if wanted thread && build thread SAN=thread; then

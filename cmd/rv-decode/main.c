@@ -282,6 +282,7 @@ static int open_sink(struct decode *decode, const struct item *item,
     }
     play_init(&decode->play, sink, &decode->stats, &decode->feed,
               &decode->house);
+    decode->play.channel = (int32_t)decode->opts.channel;
     decode->has_play = true;
     return 0;
 }

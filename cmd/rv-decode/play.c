@@ -256,11 +256,46 @@ static void count(struct play *play, const struct pool_frame *frame,
     if (source == FROM_ASSET && asset->video >= 0 &&
         !(frame->flags & FRAME_REPEATED))
         stats_latency(play->stats, asset_work_us(asset) - asset->now.work_us);
-    if (asset->damaged != play->damaged) {
-        stats_add(play->stats, STATS_PACKETS_DAMAGED,
-                  asset->damaged - play->damaged);
-        play->damaged = asset->damaged;
-    }
+}
+
+/* What the log says with damage at `us` of the asset. */
+static struct log_ctx damage_ctx(const struct play *play, int64_t us)
+{
+    const struct segment *segment = play->segment;
+    const int64_t frame =
+        moment_frames(us, AV_TIME_BASE_Q, play->in, play->house.rate);
+
+    return (struct log_ctx){
+        .channel = play->channel,
+        .segment = segment->id[0] ? segment->id : NULL,
+        .asset = segment->asset,
+        .has_frame = play->has_base,
+        .frame =
+            play->base_first + play->first + play->loop_start + FFMAX(frame, 0),
+    };
+}
+
+static void tell_damage(struct play *play)
+{
+    const struct log_ctx ctx = damage_ctx(play, play->damage.from_us);
+
+    damage_tell(&play->damage, &ctx);
+}
+
+/* Counts damage, and tells of a stretch once it is over. */
+static void watch_damage(struct play *play, int64_t r)
+{
+    const struct moment moment = { .in = play->in,
+                                   .frame = r - play->loop_start,
+                                   .rate = play->house.rate };
+    const struct asset_damage found = asset_damage(play->asset);
+
+    if (found.count == 0 && !play->damage.is_open)
+        return;
+    stats_add(play->stats, STATS_PACKETS_DAMAGED, found.count);
+    const int64_t now_us = moment_ticks(&moment, AV_TIME_BASE_Q, 0);
+    if (damage_note(&play->damage, &found, now_us))
+        tell_damage(play);
 }
 
 static int emit(struct play *play, int64_t r, enum source source,
@@ -298,6 +333,8 @@ static int emit(struct play *play, int64_t r, enum source source,
     if (sink_emit(play->sink, &frame, &play->shown, err) < 0)
         return -1;
     count(play, &frame, source);
+    if (play->asset)
+        watch_damage(play, r);
     return 0;
 }
 
@@ -339,6 +376,7 @@ static bool after_end(const struct play *play, int64_t r, int64_t length,
 /* A filler begins again: 0, -1. */
 static int loop(struct play *play, int64_t r, int64_t length, struct err *err)
 {
+    tell_damage(play);
     while (r - play->loop_start >= length)
         play->loop_start += length;
     const struct moment moment = { .in = play->in,
@@ -495,6 +533,32 @@ static void decide_direct(const struct play *play, struct asset *asset)
                  picture_is_house(&format, &play->house));
 }
 
+static void begin_damage(struct play *play, int64_t skip)
+{
+    const struct moment moment = { .in = play->in,
+                                   .frame = skip,
+                                   .rate = play->house.rate };
+
+    damage_init(&play->damage, moment_ticks(&moment, AV_TIME_BASE_Q, 0));
+}
+
+/* What was read ahead of the segment's end is nobody's damage. */
+static void end_damage(struct play *play)
+{
+    const struct moment end = {
+        .in = play->in,
+        .frame = play->sink->next_index - play->first - play->loop_start,
+        .rate = play->house.rate,
+    };
+
+    const int64_t end_us = moment_ticks(&end, AV_TIME_BASE_Q, 0);
+
+    watch_damage(play, 0);
+    play->damage.to_us = FFMIN(play->damage.to_us, end_us);
+    if (play->damage.from_us < end_us)
+        tell_damage(play);
+}
+
 int play_segment(struct play *play, const struct item *item, struct err *err)
 {
     const struct segment *segment = &item->segment;
@@ -507,13 +571,13 @@ int play_segment(struct play *play, const struct item *item, struct err *err)
         return err_set(err, ERR_SYSTEM, "no memory for a picture");
     play->asset = asset;
     play->loop_start = 0;
-    play->damaged = 0;
     play->captioned = -1;
     play->in = moment_in(segment->in);
     play->in_frames = moment_scale(play->in, play->house.rate);
     play->in_samples =
         moment_scale(play->in, (AVRational){ play->house.sample_rate, 1 });
     measure_for_fade(play, item);
+    begin_damage(play, segment->skip);
     /* Who joins in progress at the very start begins with what is on. */
     if (fill_gap(play, play->first + (play->sink->frames ? segment->skip : 0),
                  err) < 0)
@@ -528,6 +592,7 @@ int play_segment(struct play *play, const struct item *item, struct err *err)
         asset->wait_opaque = play;
         asset->waited_us += clock_monotonic_us() - item->handed_us;
         rc = play_asset(play, segment->skip, err);
+        end_damage(play);
     } else if (segment->type == SEGMENT_PAD && segment->has_frames) {
         rc = play_black(play, segment->skip, err);
     }

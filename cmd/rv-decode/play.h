@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "damage.h"
 #include "err/err.h"
 #include "feed.h"
 #include "media/picture.h"
@@ -18,6 +19,7 @@ struct play {
     struct stats *stats;
     struct feed *feed;
     struct house house;
+    int32_t channel; /* in service, for the log */
     struct scaler scaler;
     bool has_base;
     int64_t base_first; /* the first line's `first` is index 0 */
@@ -29,10 +31,10 @@ struct play {
     int64_t loop_start; /* frame at which the asset (last) began */
     int64_t in_samples, in_frames;
     struct rational in;
-    int64_t length;       /* for the fade out; -1: unknown */
-    int64_t most;         /* frames of the segment at the most; 0: no limit */
-    bool is_cut;          /* ... and it would have had more */
-    uint64_t damaged;     /* told to stats so far */
+    int64_t length; /* for the fade out; -1: unknown */
+    int64_t most;   /* frames of the segment at the most; 0: no limit */
+    bool is_cut;    /* ... and it would have had more */
+    struct damage damage;
     struct place shown;   /* picture on show */
     int64_t shown_number; /* of the asset's picture, or SHOWN_... */
     int64_t captioned;    /* picture whose captions went out last */

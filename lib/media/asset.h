@@ -59,6 +59,12 @@ struct asset_picture {
     uint8_t captions[POOL_CAPTIONS_SIZE];
 };
 
+/* Damage that was found and not yet asked for (asset_damage()). */
+struct asset_damage {
+    uint64_t count;         /* packets and pictures; 0: none */
+    int64_t from_us, to_us; /* of the asset, since time 0 */
+};
+
 struct packet_queue {
     AVFifo *packets; /* AVPacket * */
     size_t bytes;
@@ -109,7 +115,8 @@ struct asset {
     bool has_first;
     int64_t first_pts; /* time 0 */
     AVFrame *still;    /* attached picture of a sound-only asset, or NULL */
-    uint64_t damaged;  /* packets and pictures so far */
+    struct asset_damage damage;
+    int64_t damage_us; /* where the last was */
     int peak_nits;     /* that the first picture tells; 0: none */
 
     struct sound sound;
@@ -152,6 +159,10 @@ int64_t asset_frames(const struct asset *asset, struct rational in);
 
 /* The same, looked up by going to the end; the place is lost (seek again). */
 int64_t asset_measure(struct asset *asset, struct rational in, struct err *err);
+
+/* What is damaged in what was read since it was last asked; may lie ahead of
+ * the moment that is shown, since reading does. */
+struct asset_damage asset_damage(struct asset *asset);
 
 /*
  * `count` samples from `position` (house samples since

@@ -31,6 +31,11 @@ int asset_read_video(struct asset *asset);
 int asset_read_audio(struct asset *asset, int64_t wanted_us);
 void asset_begin_read(struct asset *asset);
 
+/* One damaged packet or picture more, at `ticks` of `base` in the container's
+ * time; AV_NOPTS_VALUE (no packet): where the one before was. */
+void asset_note_damage(struct asset *asset, int64_t ticks, AVRational base);
+void asset_note_packet(struct asset *asset, const AVPacket *packet);
+
 /* Forgets all packets, e.g. after a seek. */
 void asset_forget_packets(struct asset *asset);
 

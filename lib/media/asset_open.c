@@ -175,6 +175,28 @@ static int thread_count(const struct asset *asset, const AVCodecParameters *par)
     return (int)FFMAX(1, FFMIN(threads, cpus));
 }
 
+/*
+ * Sound with checksums is silent where they are wrong; without being asked
+ * these decoders give full-scale noise there.  Others would refuse files that
+ * only are not quite by the book.
+ */
+static int checks_of(enum AVCodecID codec)
+{
+    switch (codec) {
+    case AV_CODEC_ID_FLAC:
+    case AV_CODEC_ID_WAVPACK:
+    case AV_CODEC_ID_TTA:
+    case AV_CODEC_ID_AC3:
+    case AV_CODEC_ID_EAC3:
+    case AV_CODEC_ID_MP1:
+    case AV_CODEC_ID_MP2:
+    case AV_CODEC_ID_MP3:
+        return AV_EF_CRCCHECK | AV_EF_EXPLODE;
+    default: /* libav's enum, not ours */
+        return 0;
+    }
+}
+
 /* A decoder for a stream; gives, NULL with the sentence. */
 static AVCodecContext *open_decoder(struct asset *asset, int index,
                                     bool is_video, struct err *err)
@@ -197,6 +219,7 @@ static AVCodecContext *open_decoder(struct asset *asset, int index,
         decoder->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
         decoder->thread_count = 1;
         decoder->max_pixels = PIXELS_MAX;
+        decoder->err_recognition |= checks_of(par->codec_id);
         if (is_video) {
             decoder->flags |= AV_CODEC_FLAG_UNALIGNED;
             decoder->thread_count = thread_count(asset, par);
@@ -257,7 +280,8 @@ static int open_decoders(struct asset *asset, struct err *err)
         return 0;
     if (asset->video < 0)
         return -1;
-    asset->damaged++; /* a film without sound is better than none */
+    /* A film without sound is better than none. */
+    asset_note_packet(asset, NULL);
     asset->format->streams[asset->audio]->discard = AVDISCARD_ALL;
     asset->audio = -1;
     return 0;

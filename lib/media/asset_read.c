@@ -78,6 +78,40 @@ void asset_forget_packets(struct asset *asset)
     asset->offset_us[0] = asset->offset_us[1] = 0;
 }
 
+void asset_note_damage(struct asset *asset, int64_t ticks, AVRational base)
+{
+    struct asset_damage *damage = &asset->damage;
+    int64_t us = asset->damage_us;
+
+    if (asset->has_first && ticks != AV_NOPTS_VALUE)
+        us = av_rescale_q(ticks, base, AV_TIME_BASE_Q) -
+             av_rescale_q(asset->first_pts, asset->base, AV_TIME_BASE_Q);
+    us = FFMAX(us, 0);
+    asset->damage_us = us;
+    damage->from_us = damage->count ? FFMIN(damage->from_us, us) : us;
+    damage->to_us = damage->count ? FFMAX(damage->to_us, us) : us;
+    damage->count++;
+}
+
+void asset_note_packet(struct asset *asset, const AVPacket *packet)
+{
+    if (packet == NULL) {
+        asset_note_damage(asset, AV_NOPTS_VALUE, AV_TIME_BASE_Q);
+        return;
+    }
+    asset_note_damage(asset,
+                      packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts,
+                      asset->format->streams[packet->stream_index]->time_base);
+}
+
+struct asset_damage asset_damage(struct asset *asset)
+{
+    const struct asset_damage damage = asset->damage;
+
+    asset->damage.count = 0;
+    return damage;
+}
+
 /* Shifts timestamps behind a discontinuity; see the top. */
 static void straighten(struct asset *asset, AVPacket *packet)
 {
@@ -133,15 +167,16 @@ static bool read_one(struct asset *asset)
     if (rc < 0) {
         const bool may_go_on =
             rc == AVERROR(EAGAIN) || rc == AVERROR_INVALIDDATA;
-        if (rc != AVERROR_EOF)
-            asset->damaged++;
+        if (rc != AVERROR_EOF && rc != AVERROR_EXIT)
+            asset_note_damage(asset,
+                              asset->newest_us != INT64_MIN ? asset->newest_us
+                                                            : AV_NOPTS_VALUE,
+                              AV_TIME_BASE_Q);
         if (!may_go_on || ++asset->read_errors > READ_ERRORS_MAX)
             note_failure(asset, rc);
         return !asset->is_at_end;
     }
     asset->read_errors = 0;
-    if (packet->flags & AV_PKT_FLAG_CORRUPT)
-        asset->damaged++;
     struct packet_queue *queue = NULL;
     if (packet->stream_index == asset->video)
         queue = &asset->video_queue;
@@ -149,12 +184,14 @@ static bool read_one(struct asset *asset)
         queue = &asset->audio_queue;
     if (queue) {
         straighten(asset, packet);
+        if (packet->flags & AV_PKT_FLAG_CORRUPT)
+            asset_note_packet(asset, packet);
         const AVRational base =
             asset->format->streams[packet->stream_index]->time_base;
         if (queue == &asset->video_queue && packet->dts != AV_NOPTS_VALUE)
             asset->newest_us = av_rescale_q(packet->dts, base, AV_TIME_BASE_Q);
         if (!push(queue, packet))
-            asset->damaged++;
+            asset_note_packet(asset, packet);
     }
     av_packet_unref(packet);
     return true;
@@ -180,8 +217,8 @@ int asset_read_video(struct asset *asset)
         /* Sound far ahead of its pictures: the oldest goes. */
         while (asset->audio_queue.bytes > QUEUE_BYTES_MAX) {
             AVPacket *packet = pop(&asset->audio_queue);
+            asset_note_packet(asset, packet);
             av_packet_free(&packet);
-            asset->damaged++;
         }
     }
     return 1;

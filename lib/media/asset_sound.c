@@ -67,15 +67,18 @@ static void decode(struct asset *asset, const AVPacket *packet)
     int64_t position = 0;
     int errors = 0;
 
+    /* Half a packet makes noise; silence is better. */
+    if (packet && (packet->flags & AV_PKT_FLAG_CORRUPT))
+        return;
     if (avcodec_send_packet(asset->audio_decoder, packet) < 0 && packet)
-        asset->damaged++;
+        asset_note_packet(asset, packet);
     for (;;) {
         const int rc =
             avcodec_receive_frame(asset->audio_decoder, asset->audio_frame);
         if (rc == AVERROR(EAGAIN) || rc == AVERROR_EOF)
             return;
         if (rc < 0) {
-            asset->damaged++;
+            asset_note_packet(asset, packet);
             if (++errors > READ_ERRORS_MAX)
                 return;
             continue;
@@ -87,7 +90,7 @@ static void decode(struct asset *asset, const AVPacket *packet)
         /* Sound that cannot be converted is missing sound: counted, silence. */
         if (sound_push(&asset->sound, asset->audio_frame, has_position,
                        position, NULL) < 0)
-            asset->damaged++;
+            asset_note_packet(asset, packet);
         av_frame_unref(asset->audio_frame);
     }
 }
@@ -110,7 +113,7 @@ void asset_fill_sound(struct asset *asset, int64_t end)
         } else if (asset->is_at_end) {
             decode(asset, NULL);
             if (sound_finish(&asset->sound, NULL) < 0)
-                asset->damaged++;
+                asset_note_packet(asset, NULL);
             asset->is_audio_end = true;
         } else {
             return; /* none near */

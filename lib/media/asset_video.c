@@ -152,7 +152,7 @@ static void finish_next(struct asset *asset, int64_t former_pts,
     next->turn = turn_of(asset, frame);
     note_captions(next);
     if (frame->flags & AV_FRAME_FLAG_CORRUPT || frame->decode_error_flags)
-        asset->damaged++;
+        asset_note_damage(asset, next->pts, asset->base);
     asset->has_next = true;
 }
 
@@ -183,12 +183,12 @@ static int feed(struct asset *asset)
         hurry(asset, packet);
     const int rc =
         avcodec_send_packet(asset->video_decoder, has_packet ? packet : NULL);
+    if (rc < 0 && rc != AVERROR_EOF && has_packet)
+        asset_note_packet(asset, packet);
     if (has_packet)
         av_packet_unref(packet);
     else
         asset->is_draining = true;
-    if (rc < 0 && rc != AVERROR_EOF && has_packet)
-        asset->damaged++;
     return 0;
 }
 
@@ -223,7 +223,8 @@ int asset_decode_next(struct asset *asset)
             return 1;
         }
         if (rc != AVERROR_EOF && rc != AVERROR(EAGAIN)) {
-            asset->damaged++;
+            asset_note_damage(asset, has_former ? former_pts : AV_NOPTS_VALUE,
+                              asset->base);
             if (asset->is_draining && ++asset->drain_errors < READ_ERRORS_MAX)
                 continue;
         }

@@ -8,6 +8,12 @@
  *   FIRST-LAST pool P index FIRST-LAST reason          (other pools)
  *   FIRST-LAST slate reason
  *
+ * With --hash a line a frame instead, of pictures of any kind: the segment ("-"
+ * for slate), its frame, the frame's flags, hashes of the picture and the
+ * sound.
+ *
+ *   h N SEGMENT FRAME FLAGS PICTURE SOUND
+ *
  * Exit 1 with a sentence when a frame is not what its reference says.
  */
 #include <inttypes.h>
@@ -15,6 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <libavutil/mem.h>
+#include <libavutil/murmur3.h>
 
 #include "cli/cli.h"
 #include "clock/clock.h"
@@ -26,13 +35,14 @@
 struct opts {
     const char *ring, *run_dir;
     int64_t frames, lag, pace_us, intake_us, skip_check;
-    bool is_paced, is_plain;
+    bool is_paced, is_plain, is_hash;
 };
 
 /* What was taken and is not yet published. */
 struct taken {
     struct stage_ref ref;
     int64_t index, clip;
+    uint64_t picture, sound; /* hashes, if asked for */
 };
 
 struct reader {
@@ -43,10 +53,11 @@ struct reader {
     struct pool pool;
     struct taken taken[LAG_MAX];
     struct taken first, last; /* of the run */
+    struct AVMurMur3 *hash;
     bool has_run;
 };
 
-enum { RING = 0x100, FRAMES, LAG, PACE, PACED, RUN_DIR, INTAKE, PLAIN };
+enum { RING = 0x100, FRAMES, LAG, PACE, PACED, RUN_DIR, INTAKE, PLAIN, HASH };
 
 static const struct argp_option options[] = {
     { "ring", RING, "PATH", 0, "The ring", 0 },
@@ -57,6 +68,8 @@ static const struct argp_option options[] = {
     { "intake", INTAKE, "US", 0, "Intake to announce (300000)", 0 },
     { "run-dir", RUN_DIR, "DIR", 0, "For the clock", 0 },
     { "plain", PLAIN, NULL, 0, "Pictures are not rv-poolgen's", 0 },
+    { "hash", HASH, NULL, 0, "A line a frame, with hashes; implies --plain",
+      0 },
     { 0 }
 };
 
@@ -85,6 +98,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         break;
     case PLAIN:
         o->is_plain = true;
+        break;
+    case HASH:
+        o->is_hash = o->is_plain = true;
         break;
     case RUN_DIR:
         o->run_dir = arg;
@@ -116,8 +132,57 @@ static void print_run(struct reader *r)
     fflush(stdout);
 }
 
+static uint64_t end_hash(struct reader *r)
+{
+    uint8_t digest[16];
+    uint64_t hash;
+
+    av_murmur3_final(r->hash, digest);
+    memcpy(&hash, digest, sizeof(hash));
+    return hash;
+}
+
+/* What a viewer would see and hear of it. */
+static void hash_frame(struct reader *r, struct taken *t,
+                       const struct pool_frame *frame)
+{
+    const struct house *house = &r->pool.house;
+    const uint8_t *slot = pool_picture(&r->pool, frame->picture);
+
+    av_murmur3_init(r->hash);
+    for (int p = 0; p < 3; p++) {
+        const int width = p == 0 ? house->width : (house->width + 1) / 2;
+        const int height = p == 0 ? house->height : (house->height + 1) / 2;
+        for (int y = 0; y < height; y++)
+            av_murmur3_update(r->hash,
+                              slot + frame->plane_offset[p] +
+                                  (size_t)y * frame->stride_bytes[p],
+                              (size_t)width);
+    }
+    t->picture = end_hash(r);
+    av_murmur3_init(r->hash);
+    /* Not the sample that is the next frame's. */
+    av_murmur3_update(r->hash, (uint8_t *)pool_audio(&r->pool, t->ref.seq),
+                      (size_t)(frame->samples - 1) * (size_t)house->channels *
+                          sizeof(int16_t));
+    t->sound = end_hash(r);
+}
+
+static void tell_frame(const struct taken *t, const struct pool_frame *frame)
+{
+    const bool is_slate = t->ref.pool == 0 || frame->segment[0] == '\0';
+
+    printf("h %" PRId64 " %s %" PRId64 " %u %016" PRIx64 " %016" PRIx64 "\n",
+           t->ref.n, is_slate ? "-" : frame->segment,
+           frame->index - frame->segment_first, frame->flags, t->picture,
+           t->sound);
+    fflush(stdout);
+}
+
 static void note(struct reader *r, const struct taken *t)
 {
+    if (r->opts.is_hash)
+        return;
     const struct taken *b = &r->last;
     const bool is_next = r->has_run && t->ref.pool == b->ref.pool &&
                          t->ref.reason == b->ref.reason && t->clip == b->clip &&
@@ -132,7 +197,8 @@ static void note(struct reader *r, const struct taken *t)
 }
 
 /* The frame as it now is in its pool. */
-static int look(struct reader *r, struct taken *t, struct err *err)
+static int look(struct reader *r, struct taken *t, bool is_first,
+                struct err *err)
 {
     struct pool_frame frame;
     char path[1024];
@@ -148,6 +214,10 @@ static int look(struct reader *r, struct taken *t, struct err *err)
         return -1;
     t->index = frame.index;
     t->clip = 0;
+    if (r->opts.is_hash)
+        hash_frame(r, t, &frame);
+    if (r->opts.is_hash && is_first)
+        tell_frame(t, &frame);
     if (t->ref.pool == 0)
         return frame.flags & FRAME_SLATE
                    ? 0
@@ -176,9 +246,10 @@ static int publish(struct reader *r, int64_t n, struct err *err)
     const struct taken *was = &r->taken[n % LAG_MAX];
     struct taken now = *was;
 
-    if (look(r, &now, err) < 0)
+    if (look(r, &now, false, err) < 0)
         return err_prefix(err, "when it was published");
-    if (now.index != was->index || now.clip != was->clip)
+    if (now.index != was->index || now.clip != was->clip ||
+        now.picture != was->picture || now.sound != was->sound)
         return err_set(err, ERR_INPUT, "frame %" PRId64 " was written over", n);
     stage_ring_set_cursor(&r->ring, 0, n + 1);
     return 0;
@@ -216,7 +287,7 @@ static int read_frames(struct reader *r, struct err *err)
             stage_ring_wait(&r->ring, n, 200000);
         if (result != RING_OK)
             break;
-        if (look(r, t, err) < 0)
+        if (look(r, t, true, err) < 0)
             return err_prefix(err, "frame %" PRId64, n);
         note(r, t);
         for (; out + r->opts.lag <= n; out++) {
@@ -242,6 +313,9 @@ int main(int argc, char **argv)
     r.pool = POOL_EMPTY;
     r.clock = CLOCK_EMPTY;
     cli_start("rv-ringread", &argp, argc, argv, &r.opts);
+    r.hash = av_murmur3_alloc();
+    if (r.hash == NULL)
+        abort();
     int rc = -1;
     for (int i = 0; rc < 0 && i < 500 && !cli_stopping(); i++) {
         rc = stage_ring_open(&r.ring, r.opts.ring, &err);
@@ -256,6 +330,7 @@ int main(int argc, char **argv)
         stage_ring_set_intake_us(&r.ring, r.opts.intake_us);
         rc = read_frames(&r, &err);
     }
+    av_free(r.hash);
     pool_close(&r.pool);
     stage_ring_close(&r.ring);
     clock_close(&r.clock);
