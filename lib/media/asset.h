@@ -52,6 +52,7 @@ struct asset_picture {
     int repeats;      /* fields that its flags repeat */
     int64_t grid;     /* place on the asset's steady rate, -1: none */
     int64_t duration; /* ticks, at least 1 */
+    bool is_guess;    /* the container does not say the duration */
     int64_t work_us;  /* asset_work_us() when its packet was read */
     AVRational sar;
     uint32_t turn; /* enum picture_turn */
@@ -93,6 +94,8 @@ struct asset {
     int64_t newest_us;    /* newest video packet read, for interleaving */
     int64_t next_dts[2];  /* video, audio: where the next packet is expected */
     int64_t offset_us[2]; /* theirs, behind discontinuities */
+    int64_t last_pos[2];  /* where theirs lay in the file; -1: not known */
+    int64_t lost[2];      /* ticks of their packets that damage swallowed */
 
     struct buffers buffers;
     /* Called before a packet goes into the video decoder; -1: stop. */
@@ -112,6 +115,10 @@ struct asset {
     int64_t hurried_past; /* latest timestamp that may have been left out */
     AVRational base;      /* of the timeline: video's, else 1/sample rate */
     AVRational rate;      /* asset's own; 0/1: unknown */
+    AVRational grid_rate; /* timestamps lie on its grid; rate, if steady */
+    int64_t lag;          /* pictures come so late, see note_lag() */
+    int64_t first_dts;    /* of the first packet, where that has no pts */
+    bool is_fed;          /* with the first packet */
     bool has_first;
     int64_t first_pts; /* time 0 */
     AVFrame *still;    /* attached picture of a sound-only asset, or NULL */

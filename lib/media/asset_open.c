@@ -98,8 +98,12 @@ static int open_container(struct asset *asset, struct err *err)
              asset->path);
     asset->has_timeout = !is_stdin;
     asset_begin_read(asset);
-    int rc =
-        avformat_open_input(&asset->format, is_stdin ? "" : url, NULL, NULL);
+    AVDictionary *options = NULL;
+    /* MPEG-TS: a new PMT with other PIDs goes on with the same streams. */
+    av_dict_set(&options, "merge_pmt_versions", "1", 0);
+    int rc = avformat_open_input(&asset->format, is_stdin ? "" : url, NULL,
+                                 &options);
+    av_dict_free(&options);
     /* No memory: for what a damaged header asks. */
     if (rc == AVERROR_INVALIDDATA || rc == AVERROR_EOF || rc == AVERROR(ENOMEM))
         return av_fail(err, AVERROR_INVALIDDATA, REMEDY,
@@ -206,9 +210,12 @@ static AVCodecContext *open_decoder(struct asset *asset, int index,
     const AVCodec *codec = avcodec_find_decoder(par->codec_id);
 
     if (codec == NULL) {
+        const bool is_known = par->codec_id != AV_CODEC_ID_NONE;
         err_set(err, ERR_INPUT,
-                "asset %s: there is no decoder for %s; convert it", asset->path,
-                avcodec_get_name(par->codec_id));
+                "asset %s: there is no decoder for its %s in %s; convert it",
+                asset->path, is_video ? "pictures" : "sound",
+                is_known ? avcodec_get_name(par->codec_id)
+                         : "an unknown coding");
         return NULL;
     }
     AVCodecContext *decoder = avcodec_alloc_context3(codec);
@@ -250,6 +257,55 @@ static void decode_still(struct asset *asset)
     avcodec_free_context(&decoder);
 }
 
+/* Files that tell 29.97 or 23.976 in decimals mean the NTSC rate. */
+static AVRational ntsc_of(AVRational rate)
+{
+    const int64_t whole = av_rescale_rnd(
+        rate.num, 1001, rate.den * INT64_C(1000), AV_ROUND_NEAR_INF);
+    const AVRational ntsc = { (int)FFMIN(whole, 1000) * 1000, 1001 };
+    const int64_t off =
+        (int64_t)rate.num * ntsc.den - (int64_t)ntsc.num * rate.den;
+
+    /* 20 ppm, where a whole rate is 1000 off */
+    return llabs(off) * 50000 <= (int64_t)ntsc.num * rate.den ? ntsc : rate;
+}
+
+/* How many times `a` is `b`, to two per cent: 1, 2, or 0 for none of them. */
+static int times(AVRational a, AVRational b)
+{
+    const int64_t x = (int64_t)a.num * b.den, y = (int64_t)b.num * a.den;
+
+    for (int n = 1; n <= 2; n++) {
+        if (llabs(x - n * y) <= n * y / 50)
+            return n;
+    }
+    return 0;
+}
+
+/*
+ * libav's mean rate may come from the first few packets; where the rate that
+ * all timestamps fit is near to it, or twice it (fields), that one is right.
+ * Else the rate is variable, and that one is the grid which pictures are left
+ * out of: another would move pictures that lie on it by chance.
+ */
+static void note_rates(struct asset *asset, const AVStream *stream)
+{
+    const AVRational mean = stream->avg_frame_rate;
+    const AVRational fine = stream->r_frame_rate;
+    const bool has_mean = mean.num > 0 && mean.den > 0;
+    const bool has_fine = fine.num > 0 && fine.den > 0;
+    const int n = has_mean && has_fine ? times(fine, mean) : 0;
+
+    if (n > 0)
+        asset->rate = av_mul_q(fine, (AVRational){ 1, n });
+    else
+        asset->rate = has_mean ? mean : fine;
+    if (asset->rate.num > 0 && asset->rate.den > 0)
+        asset->rate = ntsc_of(asset->rate);
+    asset->grid_rate =
+        has_mean && has_fine && n == 0 ? ntsc_of(fine) : asset->rate;
+}
+
 static int open_video(struct asset *asset, struct err *err)
 {
     const AVStream *stream = asset->format->streams[asset->video];
@@ -260,9 +316,7 @@ static int open_video(struct asset *asset, struct err *err)
         return 0;
     }
     asset->base = stream->time_base;
-    asset->rate = stream->avg_frame_rate;
-    if (asset->rate.num <= 0 || asset->rate.den <= 0)
-        asset->rate = stream->r_frame_rate;
+    note_rates(asset, stream);
     asset->video_decoder = open_decoder(asset, asset->video, true, err);
     return asset->video_decoder ? 0 : -1;
 }
@@ -317,12 +371,28 @@ static int peak_of(const struct asset *asset)
     return peak;
 }
 
+/*
+ * AVI and some MXF have no presentation times: libav counts decoding times and
+ * shows pictures so much later as the decoder reorders.  Sound does not wait:
+ * its time 0 is the first packet.
+ */
+static void note_lag(struct asset *asset)
+{
+    const int64_t lag = asset->first_dts == AV_NOPTS_VALUE
+                            ? 0
+                            : asset->first_pts - asset->first_dts;
+
+    if (lag > 0 && av_compare_ts(lag, asset->base, 1, (AVRational){ 1, 1 }) < 0)
+        asset->lag = lag;
+}
+
 static int first_picture(struct asset *asset, struct err *err)
 {
     if (asset->video >= 0) {
         const int rc = asset_decode_next(asset);
         if (rc == 1 && !asset->has_first) {
             asset->first_pts = asset->next.pts;
+            note_lag(asset);
             /* Once, so that a seek does not change what pictures look like. */
             asset->peak_nits = peak_of(asset);
         }
@@ -375,6 +445,8 @@ static int allocate(struct asset *asset)
     asset->next.frame = av_frame_alloc();
     asset->former = av_frame_alloc();
     asset->now.number = asset->next.number = -1;
+    asset->hurry_until = asset->hurried_past = INT64_MIN;
+    asset->first_dts = AV_NOPTS_VALUE;
     asset->sound_in =
         calloc((size_t)SOUND_CHUNK * (size_t)asset->house.channels,
                sizeof(*asset->sound_in));

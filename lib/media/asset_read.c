@@ -8,6 +8,7 @@
 #include "media/asset_impl.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock/clock.h"
 #include "media/av.h"
@@ -76,6 +77,70 @@ void asset_forget_packets(struct asset *asset)
     asset->read_errors = 0;
     asset->newest_us = INT64_MIN;
     asset->offset_us[0] = asset->offset_us[1] = 0;
+    asset->last_pos[0] = asset->last_pos[1] = -1;
+    asset->lost[0] = asset->lost[1] = 0;
+}
+
+/*
+ * A transport stream's demuxer learns that a picture is whole when the next one
+ * begins, so the last one on a PID that is used no more comes at the end of the
+ * file, with a time that is long past.
+ */
+static bool is_left_over(struct asset *asset, const AVPacket *packet)
+{
+    int64_t *last =
+        &asset->last_pos[packet->stream_index == asset->video ? 0 : 1];
+
+    if (!(asset->format->iformat->flags & AVFMT_TS_DISCONT) || packet->pos < 0)
+        return false;
+    if (packet->pos < *last)
+        return true;
+    *last = packet->pos;
+    return false;
+}
+
+/* Of the eight bytes before an AVI's chunk of data. */
+#define AVI_HEADER 8
+
+/* Of sound in samples of one size an AVI's index counts bytes. */
+static int64_t index_unit(AVStream *stream)
+{
+    const AVIndexEntry *a = avformat_index_get_entry(stream, 0);
+    const AVIndexEntry *b = avformat_index_get_entry(stream, 1);
+
+    return a && b && b->timestamp - a->timestamp == a->size
+               ? FFMAX(stream->codecpar->block_align, 1)
+               : 1;
+}
+
+/*
+ * AVI has no timestamps, its packets are counted.  Where damage swallows some,
+ * the index still says which one this is, and what follows is later by as much.
+ */
+static void time_by_index(struct asset *asset, AVPacket *packet)
+{
+    AVStream *stream = asset->format->streams[packet->stream_index];
+    int64_t *lost = &asset->lost[packet->stream_index == asset->video ? 0 : 1];
+    const AVIndexEntry *entry = NULL;
+
+    if (packet->dts == AV_NOPTS_VALUE ||
+        strcmp(asset->format->iformat->name, "avi") != 0)
+        return;
+    const int count = avformat_index_get_entries_count(stream);
+    const int64_t unit = index_unit(stream);
+    const int64_t pos = packet->pos - AVI_HEADER;
+    int at = av_index_search_timestamp(stream, (packet->dts + *lost) * unit,
+                                       AVSEEK_FLAG_ANY | AVSEEK_FLAG_BACKWARD);
+    for (; at >= 0 && at < count; at++) {
+        entry = avformat_index_get_entry(stream, at);
+        if (entry == NULL || entry->pos >= pos)
+            break;
+    }
+    if (entry && entry->pos == pos && entry->timestamp / unit > packet->dts)
+        *lost = entry->timestamp / unit - packet->dts;
+    packet->dts += *lost;
+    if (packet->pts != AV_NOPTS_VALUE)
+        packet->pts += *lost;
 }
 
 void asset_note_damage(struct asset *asset, int64_t ticks, AVRational base)
@@ -182,7 +247,10 @@ static bool read_one(struct asset *asset)
         queue = &asset->video_queue;
     else if (packet->stream_index == asset->audio)
         queue = &asset->audio_queue;
+    if (queue && is_left_over(asset, packet))
+        queue = NULL;
     if (queue) {
+        time_by_index(asset, packet);
         straighten(asset, packet);
         if (packet->flags & AV_PKT_FLAG_CORRUPT)
             asset_note_packet(asset, packet);

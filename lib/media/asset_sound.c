@@ -12,7 +12,7 @@ static int64_t position_at(const struct asset *asset, int64_t pts)
 
     return av_rescale_q(pts, asset->format->streams[asset->audio]->time_base,
                         sample) -
-           av_rescale_q(asset->first_pts, asset->base, sample);
+           av_rescale_q(asset->first_pts - asset->lag, asset->base, sample);
 }
 
 /* Where a frame's first sample belongs, in house samples since time 0. */

@@ -50,11 +50,19 @@ static int64_t usual_duration(const struct asset *asset)
     return FFMAX(1, av_rescale_q(1, av_inv_q(asset->rate), asset->base));
 }
 
+static int64_t ten_seconds(const struct asset *asset)
+{
+    return av_rescale_q(10, (AVRational){ 1, 1 }, asset->base);
+}
+
+/* Pictures follow each other at one rate. */
+static bool is_steady(const struct asset *asset)
+{
+    return av_cmp_q(asset->rate, asset->grid_rate) == 0;
+}
+
 static int64_t duration_of(const struct asset *asset, const AVFrame *frame)
 {
-    const int64_t ten_seconds =
-        av_rescale_q(10, (AVRational){ 1, 1 }, asset->base);
-
     const AVRational coded = asset->video_decoder->framerate;
     int64_t least = 0;
 
@@ -64,7 +72,7 @@ static int64_t duration_of(const struct asset *asset, const AVFrame *frame)
         least = av_rescale_q(2 + FFMIN(frame->repeat_pict, 4),
                              av_mul_q(av_inv_q(coded), (AVRational){ 1, 2 }),
                              asset->base);
-    if (frame->pkt_duration > 0 && frame->pkt_duration <= ten_seconds)
+    if (frame->pkt_duration > 0 && frame->pkt_duration <= ten_seconds(asset))
         return FFMAX(frame->pkt_duration, least);
     return FFMAX(usual_duration(asset), least);
 }
@@ -142,8 +150,9 @@ static void finish_next(struct asset *asset, int64_t former_pts,
     next->repeats = frame->interlaced_frame ? 0 : frame->repeat_pict;
     next->due = due_of(next, former_pts, former_repeats);
     next->grid = asset->has_first ? moment_grid(next->pts - asset->first_pts,
-                                                asset->base, asset->rate)
+                                                asset->base, asset->grid_rate)
                                   : 0;
+    next->is_guess = frame->pkt_duration <= 0;
     next->duration = duration_of(asset, frame);
     next->number = asset->pictures++;
     next->field = 0;
@@ -179,6 +188,9 @@ static int feed(struct asset *asset)
         return -1;
     asset->packet_work_us = asset_work_us(asset);
     const bool has_packet = asset_read_video(asset) == 1;
+    if (!asset->is_fed && has_packet && packet->pts == AV_NOPTS_VALUE)
+        asset->first_dts = packet->dts;
+    asset->is_fed = true;
     if (has_packet)
         hurry(asset, packet);
     const int rc =
@@ -266,10 +278,10 @@ bool asset_is_due(const struct asset *asset, int64_t pts,
                   const struct moment *moment)
 {
     const int64_t ticks = pts - asset->first_pts;
-    const int64_t grid = moment_grid(ticks, asset->base, asset->rate);
+    const int64_t grid = moment_grid(ticks, asset->base, asset->grid_rate);
 
     if (grid >= 0)
-        return grid <= moment_ticks(moment, av_inv_q(asset->rate), 0);
+        return grid <= moment_ticks(moment, av_inv_q(asset->grid_rate), 0);
     return ticks <= moment_ticks(moment, asset->base, 0);
 }
 
@@ -286,9 +298,9 @@ static int field_on_screen(const struct asset *asset,
 
     if (now->number < 0 || !now->frame->interlaced_frame)
         return 0;
-    if (now->grid >= 0 && (next == NULL || next->grid > now->grid)) {
+    if (now->grid >= 0 && (next ? next->grid > now->grid : is_steady(asset))) {
         const AVRational half =
-            av_mul_q(av_inv_q(asset->rate), (AVRational){ 1, 2 });
+            av_mul_q(av_inv_q(asset->grid_rate), (AVRational){ 1, 2 });
         const int64_t end = next ? next->grid : now->grid + 1;
         return moment_ticks(moment, half, 0) >= now->grid + end;
     }
@@ -329,11 +341,33 @@ enum asset_result asset_show(struct asset *asset, const struct moment *moment)
     return is_over(asset, moment);
 }
 
+/* Is it one step of the grid? */
 static bool has_usual_duration(const struct asset *asset,
                                const struct asset_picture *picture)
 {
-    const int64_t off = picture->duration - usual_duration(asset);
+    const int64_t step =
+        av_rescale_q(1, av_inv_q(asset->grid_rate), asset->base);
+    const int64_t off = picture->duration - step;
+
     return off >= -1 && off <= 1;
+}
+
+/*
+ * How long the last picture is, where packets do not say it and no other is a
+ * measure: MP4 knows it, libav tells it by the length of the track.
+ */
+static int64_t last_duration(const struct asset *asset,
+                             const struct asset_picture *last)
+{
+    const AVStream *stream = asset->format->streams[asset->video];
+    const bool is_mov = strstr(asset->format->iformat->name, "mov") != NULL;
+
+    if (!last->is_guess || !is_mov || is_steady(asset) ||
+        stream->start_time == AV_NOPTS_VALUE ||
+        stream->duration == AV_NOPTS_VALUE)
+        return last->duration;
+    const int64_t left = stream->start_time + stream->duration - last->pts;
+    return left > 0 && left <= ten_seconds(asset) ? left : last->duration;
 }
 
 int64_t asset_frames(const struct asset *asset, struct rational in)
@@ -351,10 +385,10 @@ int64_t asset_frames(const struct asset *asset, struct rational in)
         if (last->number < 0)
             return 0;
         if (last->grid >= 0 && has_usual_duration(asset, last))
-            return FFMAX(moment_grid_frames(last->grid + 1, asset->rate, in,
-                                            asset->house.rate),
+            return FFMAX(moment_grid_frames(last->grid + 1, asset->grid_rate,
+                                            in, asset->house.rate),
                          0);
-        end = last->pts + last->duration - asset->first_pts;
+        end = last->pts + last_duration(asset, last) - asset->first_pts;
     }
     const int64_t frames =
         moment_frames(end, asset->base, in, asset->house.rate);
