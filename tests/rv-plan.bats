@@ -164,6 +164,11 @@ bad.json:7: loop"
     run --separate-stderr "$BIN/rv-plan" check day.json
     assert_eq "$status" 1
     assert_eq "$stderr" "rv-plan: day.json: 3 errors, 1 warning"
+    # one row of the only asset that can be played, then problems
+    assert_eq "${#lines[@]}" 5
+    assert_eq "${lines[0]%%f  *}" "film.mkv                      0:00:04.000     120"
+    run --separate-stderr "$BIN/rv-plan" check --quiet day.json
+    assert_eq "$status" 1
     assert_eq "${#lines[@]}" 4
     assert_contains "${lines[0]}" "day.json:3: segments[2].duration: warning: needs the asset up to 0:00:04.300"
     assert_contains "${lines[1]}" "day.json:4: segments[3].in: 0:00:04.000 lies behind the end"
@@ -173,7 +178,7 @@ bad.json:7: loop"
     assert_eq "$status" 0
     assert_eq "$output" ""
     plan '' '{"asset":"film.mkv","duration":9}' >long.json
-    run "$BIN/rv-plan" check long.json
+    run "$BIN/rv-plan" check -q long.json
     assert_eq "$status" 0
     run "$BIN/rv-plan" check --strict long.json
     assert_eq "$status" 1
@@ -185,7 +190,9 @@ bad.json:7: loop"
     run script -qec "'$BIN/rv-plan' check day.json" /dev/null
     assert_eq "$status" 0
     assert_contains "$output" "probing 1 of 1: film.mkv"
-    run "$BIN/rv-plan" check day.json
+    run --separate-stderr "$BIN/rv-plan" check day.json
+    assert_eq "${#lines[@]} $stderr" "1 "
+    run "$BIN/rv-plan" check --quiet day.json
     assert_eq "$output" ""
 }
 
@@ -196,7 +203,7 @@ bad.json:7: loop"
     plan '' '{"asset":"live.mkv","in":3.9},{"asset":"live.mkv","in":4.1}' >day.json
     run "$BIN/rv-plan" check day.json
     assert_eq "$status" 1
-    assert_contains "${lines[0]}" "segments[1].in: 0:00:04.100 lies behind the end of the asset"
+    assert_contains "${lines[1]}" "segments[1].in: 0:00:04.100 lies behind the end of the asset"
 }
 
 @test "show draws the timeline" {

@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "clock/clock.h"
+#include "explain.h"
 #include "feed.h"
 #include "frame/slate.h"
 #include "log/log.h"
@@ -25,6 +26,7 @@ struct opts {
     const char *house, *pool, *run_dir;
     int64_t slots, threads, channel;
     bool is_nut, is_verbose, is_slate, has_tone;
+    bool is_explain, is_quick, is_json;
     char **files;
     int file_count;
 };
@@ -53,6 +55,9 @@ enum {
     OPT_CHANNEL,
     OPT_THREADS,
     OPT_SLATE,
+    OPT_EXPLAIN,
+    OPT_QUICK,
+    OPT_JSON,
     OPT_VERBOSE
 };
 
@@ -64,6 +69,9 @@ static const struct argp_option options[] = {
     { "nut", OPT_NUT, NULL, 0, "Write NUT with raw video and PCM to standard output, no pool", 0 },
     { "threads", OPT_THREADS, "N", 0, "Threads of the video decoder (default: by picture size)", 0 },
     { "slate", OPT_SLATE, "silence|tone", 0, "Make FILE a slate of at most 250 frames, with this where it has no sound", 0 },
+    { "explain", OPT_EXPLAIN, NULL, 0, "Say what is done to each FILE and how long it is, decode no more than that needs", 0 },
+    { "quick", OPT_QUICK, NULL, 0, "--explain: believe the length that the container says", 0 },
+    { "json", OPT_JSON, NULL, 0, "--explain: write one JSON object a file", 0 },
     { "run-dir", OPT_RUN_DIR, "DIR", 0, "Run folder", 0 },
     { "channel", OPT_CHANNEL, "N", 0, "In service of channel N: play one line, count in its stats page", 0 },
     { "verbose", OPT_VERBOSE, NULL, 0, "Log what libav complains about", 0 },
@@ -73,6 +81,13 @@ static const struct argp_option options[] = {
 
 static void check_opts(const struct opts *opts, const struct argp_state *state)
 {
+    if (opts->is_explain &&
+        (opts->is_nut || opts->pool || opts->slots || opts->is_slate ||
+         opts->channel || opts->file_count == 0))
+        argp_error(state, "--explain needs a FILE and makes no pool; leave out "
+                          "--nut, --pool, --slots, --slate and --channel");
+    if ((opts->is_quick || opts->is_json) && !opts->is_explain)
+        argp_error(state, "--quick and --json need --explain");
     if (opts->is_nut && (opts->pool || opts->slots))
         argp_error(state, "--nut makes no pool; leave out --pool and --slots");
     if (opts->is_slate && (!opts->pool || !opts->house || opts->is_nut ||
@@ -113,6 +128,15 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
                        arg);
         opts->is_slate = true;
         opts->has_tone = strcmp(arg, "tone") == 0;
+        break;
+    case OPT_EXPLAIN:
+        opts->is_explain = true;
+        break;
+    case OPT_QUICK:
+        opts->is_quick = true;
+        break;
+    case OPT_JSON:
+        opts->is_json = true;
         break;
     case OPT_VERBOSE:
         opts->is_verbose = true;
@@ -447,6 +471,29 @@ static void remove_unwanted(const struct decode *decode)
         rundir_remove(decode->run, decode->own, NULL);
 }
 
+/* --house, when it is given. */
+static int read_house(const struct opts *opts, struct house *house,
+                      struct err *err)
+{
+    if (opts->house == NULL || house_parse(house, opts->house, err) == 0)
+        return 0;
+    err->kind = ERR_USAGE;
+    return err_prefix(err, "--house");
+}
+
+static int explain(const struct opts *opts, struct err *err)
+{
+    struct house house = HOUSE_DEFAULT;
+    const struct explain_config config = { .threads = (int)opts->threads,
+                                           .is_quick = opts->is_quick,
+                                           .is_stopping = cli_stopping };
+
+    if (read_house(opts, &house, err) < 0)
+        return -1;
+    return explain_files(opts->files, opts->file_count, opts->is_json, &house,
+                         &config, err);
+}
+
 static int start(struct decode *decode, struct err *err)
 {
     const struct opts *opts = &decode->opts;
@@ -460,13 +507,9 @@ static int start(struct decode *decode, struct err *err)
     };
     decode->sink.is_stopping = decode->feed.is_stopping;
     decode->sink.ends_with_reader = opts->channel == 0 && !opts->is_slate;
-    if (opts->house) {
-        if (house_parse(&decode->feed.house, opts->house, err) < 0) {
-            err->kind = ERR_USAGE;
-            return err_prefix(err, "--house");
-        }
-        decode->feed.has_house = true;
-    }
+    if (read_house(opts, &decode->feed.house, err) < 0)
+        return -1;
+    decode->feed.has_house = opts->house != NULL;
     if (opts->is_nut && isatty(STDOUT_FILENO))
         return err_set(err, ERR_USAGE,
                        "standard output is a terminal; send NUT into a file "
@@ -489,6 +532,8 @@ int main(int argc, char **argv)
         log_in_service();
     shm_guard();
     av_quiet(decode.opts.is_verbose);
+    if (decode.opts.is_explain)
+        return cli_finish(explain(&decode.opts, &err), &err);
     int rc = start(&decode, &err);
     if (rc == 0) {
         rc = run(&decode, &err);

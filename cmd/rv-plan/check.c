@@ -1,7 +1,10 @@
 /*
- * check: every problem of a plan and of its assets, each with its place.
+ * check: what is done to the assets of a plan, and every problem of it and
+ * them, each with its place.
  *
- * Each asset is opened once, however often it is in the plan.
+ * Each asset is looked at once, however often it is in the plan; again only for
+ * segments that want its sound in other languages.  Problems come last, where
+ * they are seen.
  */
 #include "rv_plan.h"
 
@@ -12,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "clock/clock.h"
 #include "media/language.h"
 
 struct check {
@@ -46,6 +50,13 @@ static void tell(struct check *c, const struct plan_problem *p)
         source_print_problem(stdout, c->opts->name, p);
 }
 
+/* What is wrong with the plan itself. */
+static void tell_plan(struct check *c)
+{
+    for (int i = 0; i < c->source->problems.count; i++)
+        tell(c, &c->source->problems.problem[i]);
+}
+
 static void tell_of(struct check *c, int index, const char *member,
                     bool is_warning, const char *text)
 {
@@ -63,7 +74,7 @@ static void check_length(struct check *c, int index, const struct probe *probe)
 {
     const struct plan_segment *s = &c->source->plan.segment[index];
     struct rational in, duration;
-    char text[256], has[SPAN_SIZE], needs[SPAN_SIZE];
+    char text[256], has[CLOCK_SPAN_SIZE], needs[CLOCK_SPAN_SIZE];
 
     if (!probe->has_length ||
         plan_time_seconds(&s->in, &c->source->house, &in) < 0 ||
@@ -72,8 +83,8 @@ static void check_length(struct check *c, int index, const struct probe *probe)
     const int64_t in_us = (int64_t)((__int128)in.num * 1000000 / in.den);
     const int64_t end_us =
         in_us + (int64_t)((__int128)duration.num * 1000000 / duration.den);
-    text_span(has, probe->length_us);
-    text_span(needs, in_us);
+    clock_span(has, probe->length_us);
+    clock_span(needs, in_us);
     if (in_us >= probe->length_us) {
         snprintf(text, sizeof(text),
                  "%s lies behind the end of the asset, which is %s long", needs,
@@ -85,7 +96,7 @@ static void check_length(struct check *c, int index, const struct probe *probe)
     if (s->segment.type != SEGMENT_CONTENT || !s->duration.is_given ||
         end_us <= probe->length_us + 250000)
         return;
-    text_span(needs, end_us);
+    clock_span(needs, end_us);
     snprintf(text, sizeof(text),
              "needs the asset up to %s, but it is %s long; the rest is %s",
              needs, has, segment_pad_name(s->segment.pad));
@@ -132,15 +143,27 @@ static void check_asset(struct check *c, int index, const struct probe *probe)
  */
 
 struct use {
-    const char *asset;
+    const struct segment *segment;
     int index;
     int probe; /* of its asset */
 };
 
+/* Assets, and wanted languages: what plays alike has the same. */
+static int compare_assets(const struct segment *a, const struct segment *b)
+{
+    int order = strcmp(a->asset, b->asset);
+
+    if (order == 0)
+        order = a->languages - b->languages;
+    for (int i = 0; i < a->languages && order == 0; i++)
+        order = strcmp(a->language[i], b->language[i]);
+    return order;
+}
+
 static int by_asset(const void *a, const void *b)
 {
     const struct use *x = a, *y = b;
-    const int order = strcmp(x->asset, y->asset);
+    const int order = compare_assets(x->segment, y->segment);
 
     return order != 0 ? order : x->index - y->index;
 }
@@ -152,38 +175,92 @@ static int by_index(const void *a, const void *b)
     return x->index - y->index;
 }
 
-static void show_progress(int done, int all, const char *asset)
+struct progress {
+    int done, all;
+    const char *asset;
+};
+
+static void show_progress(void *opaque, int percent)
 {
+    const struct progress *progress = opaque;
+    const char *name = strrchr(progress->asset, '/');
+
     if (!isatty(STDERR_FILENO))
         return;
-    const char *name = strrchr(asset, '/');
-    fprintf(stderr, "\rprobing %d of %d: ", done, all);
-    text_cell(stderr, name ? name + 1 : asset, 50);
+    fprintf(stderr, "\rprobing %d of %d: ", progress->done, progress->all);
+    text_cell(stderr, name ? name + 1 : progress->asset, 50);
+    if (percent > 0)
+        fprintf(stderr, " %3d %%", percent);
     fflush(stderr);
 }
 
-/* Probes what is used, in uses' order by asset; gives how many assets. */
-static int probe_all(struct use *uses, int count, struct probe *probes)
+static void probe_one(const struct check *c, struct probe *probe,
+                      const struct segment *segment, struct progress *progress)
 {
-    int assets = 0, done = 0;
+    const struct explain_config config = {
+        .path = segment->asset,
+        .house = c->source->house,
+        .languages = segment->languages,
+        .language = segment->language,
+        .is_quick = c->opts->is_quick,
+        .progress = show_progress,
+        .opaque = progress,
+    };
 
-    for (int i = 0; i < count; i++) {
-        if (i > 0 && strcmp(uses[i].asset, uses[i - 1].asset) != 0)
-            assets++;
-        uses[i].probe = assets;
-    }
-    assets += count > 0;
-    for (int i = 0; i < count && !cli_stopping(); i++) {
-        if (i > 0 && uses[i].probe == uses[i - 1].probe)
-            continue;
-        show_progress(++done, assets, uses[i].asset);
-        probe_asset(&probes[uses[i].probe], uses[i].asset);
-    }
-    if (done > 0 && isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K");
-    return assets;
+    progress->done++;
+    progress->asset = segment->asset;
+    show_progress(progress, 0);
+    probe_asset(probe, segment->asset);
+    probe_explain(probe, &config);
 }
 
+/* Probes what is used, in uses' order by asset; gives how many assets. */
+static int probe_all(const struct check *c, struct use *uses, int count,
+                     struct probe *probes)
+{
+    struct progress progress = { .done = 0 };
+
+    for (int i = 0; i < count; i++) {
+        progress.all +=
+            i == 0 || compare_assets(uses[i].segment, uses[i - 1].segment) != 0;
+        uses[i].probe = progress.all - 1;
+    }
+    for (int i = 0; i < count && !cli_stopping(); i++) {
+        if (i == 0 || uses[i].probe != uses[i - 1].probe)
+            probe_one(c, &probes[uses[i].probe], uses[i].segment, &progress);
+    }
+    if (progress.done > 0 && isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K");
+    return progress.all;
+}
+
+/* What is done to the assets, in the plan's order. */
+static void tell_assets(struct check *c, const struct use *uses, int count,
+                        const struct probe *probes, int assets)
+{
+    int *segments = calloc((size_t)count + 1, sizeof(*segments));
+    bool *is_told = calloc((size_t)assets + 1, sizeof(*is_told));
+
+    if (segments == NULL || is_told == NULL)
+        c->is_out_of_memory = true;
+    for (int i = 0; i < count && !c->is_out_of_memory; i++) {
+        const struct probe *probe = &probes[uses[i].probe];
+        struct asset_use use = { .probe = probe, .segments = segments };
+        if (is_told[uses[i].probe] || probe->explain == NULL)
+            continue;
+        is_told[uses[i].probe] = true;
+        for (int j = i; j < count; j++) {
+            if (uses[j].probe == uses[i].probe)
+                segments[use.count++] = uses[j].index;
+        }
+        if (asset_tell(c->source, c->opts, &use) < 0)
+            c->is_out_of_memory = true;
+    }
+    free(segments);
+    free(is_told);
+}
+
+/* The plan's problems, then the assets'. */
 static void check_assets(struct check *c)
 {
     const struct plan *plan = &c->source->plan;
@@ -197,12 +274,14 @@ static void check_assets(struct check *c)
     }
     for (int i = 0; i < plan->count; i++) {
         if (plan->segment[i].segment.asset[0] != '\0')
-            uses[count++] =
-                (struct use){ plan->segment[i].segment.asset, i, 0 };
+            uses[count++] = (struct use){ &plan->segment[i].segment, i, 0 };
     }
     qsort(uses, (size_t)count, sizeof(*uses), by_asset);
-    const int assets = probe_all(uses, count, probes);
+    const int assets = probe_all(c, uses, count, probes);
     qsort(uses, (size_t)count, sizeof(*uses), by_index);
+    if (!c->opts->is_quiet && !cli_stopping())
+        tell_assets(c, uses, count, probes, assets);
+    tell_plan(c);
     for (int i = 0; i < count && !cli_stopping(); i++)
         check_asset(c, uses[i].index, &probes[uses[i].probe]);
     for (int i = 0; i < assets; i++)
@@ -232,13 +311,13 @@ int verb_check(const struct opts *opts, struct err *err)
     struct err why = ERR_EMPTY;
 
     int rc = source_load(&source, opts, &why);
-    for (int i = 0; i < source.problems.count; i++)
-        tell(&c, &source.problems.problem[i]);
     if (rc < 0 && source.problems.count == 0) {
         *err = why; /* not even read */
     } else {
         if (rc == 0 && !opts->is_unprobed)
             check_assets(&c);
+        else
+            tell_plan(&c);
         rc = verdict(&c, err);
     }
     source_clear(&source);

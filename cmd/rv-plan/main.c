@@ -10,7 +10,14 @@
 #include "cli/cli.h"
 #include "clock/clock.h"
 
-enum { OPT_NO_PROBE = 256, OPT_STRICT, OPT_PLAN_DIR, OPT_RUN_DIR };
+enum {
+    OPT_NO_PROBE = 256,
+    OPT_STRICT,
+    OPT_QUICK,
+    OPT_EXPLAIN,
+    OPT_PLAN_DIR,
+    OPT_RUN_DIR
+};
 
 static const struct argp_option options[] = {
     { "house", 'H', "WxH@RATE", 0,
@@ -21,6 +28,11 @@ static const struct argp_option options[] = {
       "(2026-11-23T14:00:00Z, or 'now')",
       0 },
     { "json", 'j', NULL, 0, "check, show, now: write JSON", 0 },
+    { "explain", OPT_EXPLAIN, NULL, 0,
+      "check: say all that is done to each asset, not a row of it", 0 },
+    { "quiet", 'q', NULL, 0, "check: only problems, nothing of the assets", 0 },
+    { "quick", OPT_QUICK, NULL, 0,
+      "check: believe the lengths that containers say", 0 },
     { "no-probe", OPT_NO_PROBE, NULL, 0, "check: do not open the assets", 0 },
     { "strict", OPT_STRICT, NULL, 0, "check: warnings are errors", 0 },
     { "plan-dir", OPT_PLAN_DIR, "DIR", 0, "Folder of plans given by name", 0 },
@@ -32,7 +44,7 @@ static const char doc[] =
     "Read a plan and tell what it means.\v"
     "Verbs:\n"
     "  resolve  write segment lines for rv-decode (the default)\n"
-    "  check    name every problem of the plan and its assets\n"
+    "  check    say what is done to the assets, name every problem\n"
     "  show     draw the timeline as a table\n"
     "  now      say what is on, and what is next\n\n"
     "PLAN is a file (JSON plan, list of files, media file), '-' for standard "
@@ -119,6 +131,15 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_NO_PROBE:
         opts->is_unprobed = true;
+        return 0;
+    case OPT_EXPLAIN:
+        opts->is_explain = true;
+        return 0;
+    case 'q':
+        opts->is_quiet = true;
+        return 0;
+    case OPT_QUICK:
+        opts->is_quick = true;
         return 0;
     case OPT_STRICT:
         opts->is_strict = true;

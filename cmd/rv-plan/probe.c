@@ -2,8 +2,9 @@
  * probe: can an asset be played, and how long is it?
  *
  * The length is that of the pictures (rv-plan(5): a segment ends with its last
- * picture), else that of the sound.  Where no header tells it, the packets are
- * read to the end.  A server that does not answer costs 20 s at the most.
+ * picture), else that of the sound.  A header may lie, so it is looked up, as
+ * lib/media/length.h does; else, where no header tells it, the packets are read
+ * to the end.  A server that does not answer costs 20 s at the most.
  */
 #include "rv_plan.h"
 
@@ -147,8 +148,60 @@ void probe_asset(struct probe *probe, const char *asset)
     avformat_close_input(&format);
 }
 
+/* --- what is done to it --------------------------------------------------- */
+
+static int64_t explain_until; /* 0: as long as it takes */
+
+static bool is_enough(void)
+{
+    return cli_stopping() ||
+           (explain_until != 0 && clock_monotonic_us() > explain_until);
+}
+
+/* The sentence without the asset's name, which the problem's line has. */
+static void say_why(struct probe *probe, const char *asset,
+                    const struct err *err)
+{
+    const size_t length = strlen(asset);
+    const char *text = err->text;
+
+    if (strncmp(text, "asset ", 6) == 0 &&
+        strncmp(text + 6, asset, length) == 0 &&
+        strncmp(text + 6 + length, ": ", 2) == 0)
+        text += 6 + length + 2;
+    probe->problem = strdup(text);
+}
+
+void probe_explain(struct probe *probe, const struct explain_config *config)
+{
+    const bool is_url = segment_asset_is_url(config->path);
+    struct explain_config one = *config;
+    struct err err = ERR_EMPTY;
+
+    if (probe->problem != NULL)
+        return;
+    probe->explain = malloc(sizeof(*probe->explain));
+    if (probe->explain == NULL) {
+        say(probe, "no memory to look at it", 0);
+        return;
+    }
+    explain_until = is_url ? clock_monotonic_us() + PROBE_US : 0;
+    one.is_quick = config->is_quick || is_url;
+    one.is_stopping = is_enough;
+    if (explain_asset(probe->explain, &one, &err) < 0) {
+        if (!is_enough())
+            say_why(probe, config->path, &err);
+        free(probe->explain);
+        probe->explain = NULL;
+    } else if (probe->explain->length.way >= LENGTH_INDEX) {
+        probe->has_length = true;
+        probe->length_us = probe->explain->length.end_us;
+    }
+}
+
 void probe_clear(struct probe *probe)
 {
     free(probe->problem);
+    free(probe->explain);
     *probe = (struct probe){ .problem = NULL };
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "media/explain.h"
 #include "plan/plan.h"
 
 struct opts {
@@ -18,6 +19,7 @@ struct opts {
     int64_t passes;     /* 0: for ever */
     const char *at;     /* NULL: not given */
     bool is_json, is_strict, is_unprobed;
+    bool is_quiet, is_quick, is_explain; /* check */
 };
 
 /* A plan that was read, and what was found wrong. */
@@ -51,6 +53,19 @@ void source_print_problems(const struct source *source, const struct opts *opts,
 /* The time of --at, or now by the MasterClock. */
 int source_time(const struct opts *opts, int64_t *utc_us, struct err *err);
 
+/* --- what check tells of assets --- */
+
+/* One asset, and where the plan uses it. */
+struct asset_use {
+    const struct probe *probe;
+    const int *segments; /* their places in the plan */
+    int count;
+};
+
+/* As a row, a block (--explain) or a JSON record; -1: no memory. */
+int asset_tell(const struct source *source, const struct opts *opts,
+               const struct asset_use *use);
+
 /* The verbs: 0, or -1 with err. */
 int verb_resolve(const struct opts *opts, struct err *err);
 int verb_check(const struct opts *opts, struct err *err);
@@ -65,18 +80,23 @@ struct probe {
     int64_t length_us; /* of the pictures, else of the sound */
     char languages[8][16];
     int language_count;
+    struct explain *explain; /* NULL: not looked at; owned */
 };
 
-/* Opens and reads an asset, at most 20 s long; never fails, see `problem`. */
+/* Opens an asset and reads its header, for at most 20 s; never fails, see
+ * `problem`. */
 void probe_asset(struct probe *probe, const char *asset);
+
+/*
+ * What is done to it, and its real length into `probe`; `config` says all but
+ * is_stopping.  A server's assets are believed their length and cost 20 s at
+ * the most.
+ */
+void probe_explain(struct probe *probe, const struct explain_config *config);
 void probe_clear(struct probe *probe);
 
 /* --- texts for people ----------------------------------------------------- */
 
-#define SPAN_SIZE 32
-
-/* "0:10:00.000" */
-void text_span(char text[SPAN_SIZE], int64_t us);
 /* Text in at most `columns` columns, padded; controls become '?'. */
 void text_cell(FILE *to, const char *text, int columns);
 int text_columns(const char *text);

@@ -109,14 +109,15 @@ static void print_bar(const struct layout *layout, const struct segment *s)
 static void print_row(const struct layout *layout, const struct segment *s,
                       int index)
 {
-    char at[40] = "?", length[SPAN_SIZE] = "?", frames[32] = "?", place[16];
+    char at[40] = "?", length[CLOCK_SPAN_SIZE] = "?", frames[32] = "?",
+         place[16];
 
     if (s->has_utc)
         clock_format_utc(s->utc_us, at);
     else if (s->has_first)
-        text_span(at, house_us(&s->house, s->first));
+        clock_span(at, house_us(&s->house, s->first));
     if (s->has_frames) {
-        text_span(length, house_us(&s->house, s->frames));
+        clock_span(length, house_us(&s->house, s->frames));
         snprintf(frames, sizeof(frames), "%" PRId64, s->frames);
     }
     snprintf(place, sizeof(place), "%d", index);
@@ -144,7 +145,7 @@ static void print_head(const struct source *source, const struct layout *layout)
         printf("start   %s\n", text);
     }
     if (layout->frames > 0) {
-        text_span(text, house_us(&source->house, layout->frames));
+        clock_span(text, house_us(&source->house, layout->frames));
         printf("length  %s, %" PRId64 " frames%s\n", text, layout->frames,
                layout->is_endless     ? ", then slate"
                : source->plan.is_loop ? ", then around again"

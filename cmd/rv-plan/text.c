@@ -1,17 +1,8 @@
-/* text: times and table cells for people. */
+/* text: table cells for people. */
 #include "rv_plan.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <wchar.h>
-
-void text_span(char text[SPAN_SIZE], int64_t us)
-{
-    const int64_t ms = us / 1000;
-
-    snprintf(text, SPAN_SIZE, "%" PRId64 ":%02d:%02d.%03d", ms / 3600000,
-             (int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000));
-}
 
 /* Bytes of the character at `at` and its columns on a terminal. */
 static size_t step(const char *at, int *columns)

@@ -143,6 +143,9 @@ uint64_t clock_jumps(const struct clock *clock);
 /* "2026-11-23T14:00:00.000Z" (ms) into text; and strictly back, with an
  * optional fraction, "Z" or "+HH:MM". */
 void clock_format_utc(int64_t utc_us, char text[32]);
+/* A time that passes: "0:10:00.000", of no less than 0. */
+#define CLOCK_SPAN_SIZE 32
+void clock_span(char text[CLOCK_SPAN_SIZE], int64_t us);
 int clock_parse_utc(const char *text, int64_t *utc_us, struct err *err);
 
 #endif

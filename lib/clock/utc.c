@@ -1,4 +1,5 @@
 /* clock: UTC as text, "2026-11-23T14:00:00.000Z", out and strictly in. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -29,6 +30,14 @@ void clock_format_utc(int64_t utc_us, char text[32])
              (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100,
              tm.tm_mday % 100, tm.tm_hour % 100, tm.tm_min % 100,
              tm.tm_sec % 100, (int)(rest / 1000));
+}
+
+void clock_span(char text[CLOCK_SPAN_SIZE], int64_t us)
+{
+    const int64_t ms = us / 1000;
+
+    snprintf(text, CLOCK_SPAN_SIZE, "%" PRId64 ":%02d:%02d.%03d", ms / 3600000,
+             (int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000));
 }
 
 /* `count` digits at *at into *value, then the character `then` (0: none). */

@@ -158,13 +158,24 @@ enum asset_result {
 /* Goes forward to a moment (never back, but by asset_seek()). */
 enum asset_result asset_show(struct asset *asset, const struct moment *moment);
 
+/* Where the last picture ends, behind time 0; false as long as it is not known
+ * (asset_show() has not met it). */
+bool asset_end(const struct asset *asset, int64_t *ticks, AVRational *base);
+
 /*
  * House frames from `in` to the end of the last picture, rounded halves up;
  * -1 as long as the end is not known (asset_show() has not met it).
  */
 int64_t asset_frames(const struct asset *asset, struct rational in);
 
-/* The same, looked up by going to the end; the place is lost (seek again). */
+/*
+ * House frames that playing it from its start gives: as many, and one more
+ * where the last picture begins and ends between two frames.
+ */
+int64_t asset_played(const struct asset *asset);
+
+/* As asset_frames(), looked up by going to the end; the place is lost (seek
+ * again). */
 int64_t asset_measure(struct asset *asset, struct rational in, struct err *err);
 
 /* What is damaged in what was read since it was last asked; may lie ahead of

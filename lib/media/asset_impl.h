@@ -22,6 +22,10 @@
 int queue_init(struct packet_queue *queue);
 void queue_clear(struct packet_queue *queue); /* keeps it usable */
 void queue_free(struct packet_queue *queue);
+/* The oldest packet (gives), or NULL. */
+AVPacket *queue_pop(struct packet_queue *queue);
+/* Takes over the content of `packet`; false: no memory. */
+bool queue_push(struct packet_queue *queue, AVPacket *packet);
 
 /*
  * The next packet of video (else audio) into asset->packet: 1; 0: there is
@@ -38,6 +42,11 @@ void asset_note_packet(struct asset *asset, const AVPacket *packet);
 
 /* Forgets all packets, e.g. after a seek. */
 void asset_forget_packets(struct asset *asset);
+
+/* asset_seek.c */
+
+/* Back to the first picture, whatever it takes. */
+int asset_rewind(struct asset *asset, int64_t position, struct err *err);
 
 /* asset_video.c */
 

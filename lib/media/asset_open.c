@@ -39,7 +39,7 @@ static int read_stdin(void *opaque, uint8_t *data, int size)
         struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
         if (is_interrupted(opaque))
             return AVERROR_EXIT;
-        if (poll(&in, 1, POLL_MS) == 0)
+        if (poll(&in, 1, POLL_MS) <= 0) /* a signal: look again */
             continue;
         const ssize_t got = read(STDIN_FILENO, data, (size_t)size);
         if (got > 0)

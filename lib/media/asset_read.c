@@ -23,8 +23,7 @@ int queue_init(struct packet_queue *queue)
     return 0;
 }
 
-/* The oldest packet (gives), or NULL. */
-static AVPacket *pop(struct packet_queue *queue)
+AVPacket *queue_pop(struct packet_queue *queue)
 {
     AVPacket *packet = NULL;
 
@@ -34,8 +33,7 @@ static AVPacket *pop(struct packet_queue *queue)
     return packet;
 }
 
-/* Takes over the content of `packet`; false: no memory. */
-static bool push(struct packet_queue *queue, AVPacket *packet)
+bool queue_push(struct packet_queue *queue, AVPacket *packet)
 {
     AVPacket *copy = av_packet_alloc();
 
@@ -52,7 +50,7 @@ static bool push(struct packet_queue *queue, AVPacket *packet)
 
 void queue_clear(struct packet_queue *queue)
 {
-    for (AVPacket *packet = pop(queue); packet; packet = pop(queue))
+    for (AVPacket *packet = queue_pop(queue); packet; packet = queue_pop(queue))
         av_packet_free(&packet);
 }
 
@@ -258,7 +256,7 @@ static bool read_one(struct asset *asset)
             asset->format->streams[packet->stream_index]->time_base;
         if (queue == &asset->video_queue && packet->dts != AV_NOPTS_VALUE)
             asset->newest_us = av_rescale_q(packet->dts, base, AV_TIME_BASE_Q);
-        if (!push(queue, packet))
+        if (!queue_push(queue, packet))
             asset_note_packet(asset, packet);
     }
     av_packet_unref(packet);
@@ -267,7 +265,7 @@ static bool read_one(struct asset *asset)
 
 static bool take(struct asset *asset, struct packet_queue *queue)
 {
-    AVPacket *packet = pop(queue);
+    AVPacket *packet = queue_pop(queue);
 
     if (packet == NULL)
         return false;
@@ -284,7 +282,7 @@ int asset_read_video(struct asset *asset)
             return 0;
         /* Sound far ahead of its pictures: the oldest goes. */
         while (asset->audio_queue.bytes > QUEUE_BYTES_MAX) {
-            AVPacket *packet = pop(&asset->audio_queue);
+            AVPacket *packet = queue_pop(&asset->audio_queue);
             asset_note_packet(asset, packet);
             av_packet_free(&packet);
         }

@@ -88,8 +88,7 @@ static bool is_first_again(struct asset *asset, int64_t position)
     return asset->sound.has_position && asset->sound.start <= position;
 }
 
-/* Back to the first picture, whatever it takes. */
-static int rewind_asset(struct asset *asset, int64_t position, struct err *err)
+int asset_rewind(struct asset *asset, int64_t position, struct err *err)
 {
     const AVFormatContext *format = asset->format;
     const int64_t start =
@@ -179,7 +178,7 @@ static int seek(struct asset *asset, const struct moment *moment,
         if (rc == 1)
             return 0;
     }
-    return rewind_asset(asset, position, err);
+    return asset_rewind(asset, position, err);
 }
 
 int asset_seek(struct asset *asset, const struct moment *moment,

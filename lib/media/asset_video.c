@@ -370,27 +370,54 @@ static int64_t last_duration(const struct asset *asset,
     return left > 0 && left <= ten_seconds(asset) ? left : last->duration;
 }
 
+bool asset_end(const struct asset *asset, int64_t *ticks, AVRational *base)
+{
+    const struct asset_picture *last = &asset->now;
+
+    *ticks = 0;
+    *base = asset->base;
+    if (asset->video < 0) {
+        if (asset->is_audio_end && asset->sound.has_position)
+            *ticks = asset->sound.end;
+        return asset->is_audio_end;
+    }
+    if (!asset->is_video_end || asset->has_next)
+        return false;
+    if (last->number < 0)
+        return true;
+    if (last->grid >= 0 && has_usual_duration(asset, last)) {
+        *ticks = last->grid + 1;
+        *base = av_inv_q(asset->grid_rate);
+    } else {
+        *ticks = last->pts + last_duration(asset, last) - asset->first_pts;
+    }
+    return true;
+}
+
 int64_t asset_frames(const struct asset *asset, struct rational in)
 {
-    int64_t end = 0;
+    AVRational base;
+    int64_t ticks;
 
-    if (asset->video < 0) {
-        if (!asset->is_audio_end)
-            return -1;
-        end = asset->sound.has_position ? asset->sound.end : 0;
-    } else {
-        if (!asset->is_video_end || asset->has_next)
-            return -1;
-        const struct asset_picture *last = &asset->now;
-        if (last->number < 0)
-            return 0;
-        if (last->grid >= 0 && has_usual_duration(asset, last))
-            return FFMAX(moment_grid_frames(last->grid + 1, asset->grid_rate,
-                                            in, asset->house.rate),
-                         0);
-        end = last->pts + last_duration(asset, last) - asset->first_pts;
-    }
-    const int64_t frames =
-        moment_frames(end, asset->base, in, asset->house.rate);
-    return FFMAX(frames, 0);
+    if (!asset_end(asset, &ticks, &base))
+        return -1;
+    return ticks == 0
+               ? 0
+               : FFMAX(moment_frames(ticks, base, in, asset->house.rate), 0);
+}
+
+int64_t asset_played(const struct asset *asset)
+{
+    const struct asset_picture *last = &asset->now;
+    const struct rational start = { 0, 1 };
+    const int64_t frames = asset_frames(asset, start);
+
+    if (asset->video < 0 || frames < 0 || last->pts <= asset->first_pts)
+        return frames;
+    /* Up to the frame that it is due at nobody knows that it is the last. */
+    struct moment moment = { .in = start, .rate = asset->house.rate };
+    moment.frame = frames;
+    while (!asset_is_due(asset, last->due, &moment))
+        moment.frame++;
+    return moment.frame;
 }

@@ -76,9 +76,3 @@ int64_t moment_grid(int64_t ticks, AVRational base, AVRational rate)
         return -1;
     return (int64_t)n;
 }
-
-int64_t moment_grid_frames(int64_t n, AVRational rate, struct rational in,
-                           AVRational house_rate)
-{
-    return moment_frames(n, av_inv_q(rate), in, house_rate);
-}

@@ -49,8 +49,4 @@ int64_t moment_scale(struct rational in, AVRational per_second);
  */
 int64_t moment_grid(int64_t ticks, AVRational base, AVRational rate);
 
-/* As moment_frames() for the exact time n / rate. */
-int64_t moment_grid_frames(int64_t n, AVRational rate, struct rational in,
-                           AVRational house_rate);
-
 #endif

@@ -153,7 +153,6 @@ void scaler_init(struct scaler *scaler, const struct house *house)
 {
     *scaler = SCALER_EMPTY;
     scaler->house = *house;
-    scaler->matrix_out = colour_house_matrix(house);
 }
 
 static void forget(struct scaler *scaler)
@@ -184,9 +183,11 @@ static int fit(int64_t a, int64_t num, int64_t den, int most)
     return (int)FFMAX(even, 2);
 }
 
-static void fit_into_house(struct scaler *scaler)
+/* The display aspect kept, in the middle. */
+static void fit_into_house(struct picture_way *way,
+                           const struct picture_format *format,
+                           const struct house *house)
 {
-    const struct picture_format *format = &scaler->format;
     const bool is_lying = (format->turn & TURN_TRANSPOSE) != 0;
     AVRational shape; /* display width / height */
 
@@ -196,17 +197,38 @@ static void fit_into_house(struct scaler *scaler)
         shape = (AVRational){ 1, 1 };
     if (is_lying)
         shape = (AVRational){ shape.den, shape.num };
-    const struct house *house = &scaler->house;
     if ((int64_t)house->width * shape.den <=
         (int64_t)house->height * shape.num) {
-        scaler->width = house->width;
-        scaler->height = fit(house->width, shape.den, shape.num, house->height);
+        way->width = house->width;
+        way->height = fit(house->width, shape.den, shape.num, house->height);
     } else {
-        scaler->height = house->height;
-        scaler->width = fit(house->height, shape.num, shape.den, house->width);
+        way->height = house->height;
+        way->width = fit(house->height, shape.num, shape.den, house->width);
     }
-    scaler->left = (house->width - scaler->width) / 4 * 2;
-    scaler->top = (house->height - scaler->height) / 4 * 2;
+    way->left = (house->width - way->width) / 4 * 2;
+    way->top = (house->height - way->height) / 4 * 2;
+}
+
+/* The scaled picture's own matrix; RGB gets the house's at once, or one that
+ * holds its primaries. */
+static int scaled_matrix(const struct picture_format *format, int house)
+{
+    if (format->matrix != AVCOL_SPC_RGB)
+        return format->matrix;
+    return format->tone ? AVCOL_SPC_BT2020_NCL : house;
+}
+
+void picture_way_of(struct picture_way *way,
+                    const struct picture_format *format,
+                    const struct house *house)
+{
+    way->is_house = picture_is_house(format, house);
+    way->is_woven =
+        format->is_interlaced && deinterlace_can(format->pixel_format);
+    way->matrix_out = colour_house_matrix(house);
+    way->matrix_in = scaled_matrix(format, way->matrix_out);
+    way->has_matrix = !format->tone && way->matrix_in != way->matrix_out;
+    fit_into_house(way, format, house);
 }
 
 static AVFrame *picture_memory(int width, int height, int pixel_format)
@@ -310,12 +332,11 @@ static int scaled_format(const struct picture_format *format)
 static int make_memory(struct scaler *scaler, int width, int height)
 {
     const struct picture_format *format = &scaler->format;
-    const bool is_weave =
-        format->is_interlaced && deinterlace_can(format->pixel_format);
     /* swscale writes whole vectors, so beyond the right edge. */
-    const bool has_flat = format->turn || scaler->width < scaler->house.width;
+    const bool has_flat =
+        format->turn || scaler->way.width < scaler->house.width;
 
-    if (is_weave)
+    if (scaler->way.is_woven)
         scaler->field =
             picture_memory(format->width, format->height, format->pixel_format);
     if (has_flat)
@@ -324,7 +345,8 @@ static int make_memory(struct scaler *scaler, int width, int height)
         scaler->alpha = picture_memory(width, height, AV_PIX_FMT_GRAY8);
     if (format->tone)
         scaler->deep = picture_memory(width, height, scaled_format(format));
-    return (is_weave && !scaler->field) || (has_flat && !scaler->flat) ||
+    return (scaler->way.is_woven && !scaler->field) ||
+                   (has_flat && !scaler->flat) ||
                    (format->has_alpha && !scaler->alpha) ||
                    (format->tone && !scaler->deep)
                ? -1
@@ -332,32 +354,21 @@ static int make_memory(struct scaler *scaler, int width, int height)
 }
 
 /* How the scaled picture's colours become the house's: 0, -1 no memory. */
-static int make_colours(struct scaler *scaler, int matrix)
+static int make_colours(struct scaler *scaler)
 {
     const struct picture_format *format = &scaler->format;
+    const struct picture_way *way = &scaler->way;
     const struct tone_config config = { .kind = (enum tone_kind)format->tone,
                                         .primaries = format->primaries,
-                                        .from = matrix,
-                                        .to = scaler->matrix_out,
+                                        .from = way->matrix_in,
+                                        .to = way->matrix_out,
                                         .peak_nits = scaler->peak_nits };
 
-    scaler->has_matrix = !format->tone && matrix != scaler->matrix_out;
-    matrix_init(&scaler->matrix, matrix, scaler->matrix_out);
+    matrix_init(&scaler->matrix, way->matrix_in, way->matrix_out);
     scaler->tone_peak = scaler->peak_nits;
     if (format->tone)
         scaler->tone = tone_new(&config);
     return format->tone && scaler->tone == NULL ? -1 : 0;
-}
-
-/* The scaled picture's own matrix; RGB gets the house's at once, or one that
- * holds its primaries. */
-static int scaled_matrix(const struct scaler *scaler)
-{
-    const struct picture_format *format = &scaler->format;
-
-    if (format->matrix != AVCOL_SPC_RGB)
-        return format->matrix;
-    return format->tone ? AVCOL_SPC_BT2020_NCL : scaler->matrix_out;
 }
 
 static int remake(struct scaler *scaler, const struct picture_format *format,
@@ -365,14 +376,13 @@ static int remake(struct scaler *scaler, const struct picture_format *format,
 {
     forget(scaler);
     scaler->format = *format;
-    fit_into_house(scaler);
+    picture_way_of(&scaler->way, format, &scaler->house);
+    const struct picture_way *way = &scaler->way;
     const bool is_lying = (format->turn & TURN_TRANSPOSE) != 0;
-    const int width = is_lying ? scaler->height : scaler->width;
-    const int height = is_lying ? scaler->width : scaler->height;
+    const int width = is_lying ? way->height : way->width;
+    const int height = is_lying ? way->width : way->height;
 
-    const int matrix = scaled_matrix(scaler);
-    if (make_memory(scaler, width, height) < 0 ||
-        make_colours(scaler, matrix) < 0)
+    if (make_memory(scaler, width, height) < 0 || make_colours(scaler) < 0)
         return err_set(err, ERR_SYSTEM, "no memory for a picture");
     scaler->sws = make_sws(format, width, height, scaled_format(format));
     if (scaler->sws == NULL) {
@@ -382,7 +392,7 @@ static int remake(struct scaler *scaler, const struct picture_format *format,
                        format->width, format->height, name ? name : "?", width,
                        height);
     }
-    const int *table = sws_getCoefficients(sws_matrix(matrix));
+    const int *table = sws_getCoefficients(sws_matrix(way->matrix_in));
     sws_setColorspaceDetails(scaler->sws, table, format->is_full, table, 0, 0,
                              1 << 16, 1 << 16);
     return 0;
@@ -411,23 +421,25 @@ static void turn_plane(uint8_t *to, int to_stride, const uint8_t *from,
 static void bars(const struct scaler *scaler, const struct planes *to)
 {
     const struct house *house = &scaler->house;
-    const int right = scaler->left + scaler->width;
-    const int bottom = scaler->top + scaler->height;
+    const struct picture_way *way = &scaler->way;
+    const int right = way->left + way->width;
+    const int bottom = way->top + way->height;
 
-    fill(to, 0, 0, house->width, scaler->top);
+    fill(to, 0, 0, house->width, way->top);
     fill(to, 0, bottom, house->width, house->height - bottom);
-    fill(to, 0, scaler->top, scaler->left, scaler->height);
-    fill(to, right, scaler->top, house->width - right, scaler->height);
+    fill(to, 0, way->top, way->left, way->height);
+    fill(to, right, way->top, house->width - right, way->height);
 }
 
 /* The part of the house picture that is not bars. */
 static struct planes inner(const struct scaler *scaler, const struct planes *to)
 {
+    const struct picture_way *way = &scaler->way;
     struct planes in = *to;
 
     for (int p = 0; p < 3; p++)
         in.data[p] +=
-            (scaler->top >> (p > 0)) * in.stride[p] + (scaler->left >> (p > 0));
+            (way->top >> (p > 0)) * in.stride[p] + (way->left >> (p > 0));
     return in;
 }
 
@@ -465,7 +477,7 @@ static int scale(struct scaler *scaler, const AVFrame *frame,
         tone_apply(scaler->tone, deep, to, width, height);
     if (deep && alpha)
         narrow_alpha(alpha, deep);
-    if (scaler->has_matrix)
+    if (scaler->way.has_matrix)
         matrix_apply(&scaler->matrix, to, width, height);
     if (alpha)
         colour_over_black(to, width, height, alpha->data[0],
@@ -492,7 +504,8 @@ int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
     const struct planes in = inner(scaler, to);
     const AVFrame *flat = scaler->flat;
     if (flat == NULL)
-        return scale(scaler, frame, &in, scaler->width, scaler->height, err);
+        return scale(scaler, frame, &in, scaler->way.width, scaler->way.height,
+                     err);
     const struct planes out = {
         .data = { flat->data[0], flat->data[1], flat->data[2] },
         .stride = { flat->linesize[0], flat->linesize[1], flat->linesize[2] },
@@ -501,6 +514,7 @@ int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
         return -1;
     for (int p = 0; p < 3; p++)
         turn_plane(in.data[p], in.stride[p], out.data[p], out.stride[p],
-                   scaler->width >> (p > 0), scaler->height >> (p > 0), turn);
+                   scaler->way.width >> (p > 0), scaler->way.height >> (p > 0),
+                   turn);
     return 0;
 }

@@ -60,16 +60,28 @@ void picture_format_of(struct picture_format *format, const AVFrame *frame,
 bool picture_is_house(const struct picture_format *format,
                       const struct house *house);
 
+/* What has to be done to a picture, and where in the house's it then lies. */
+struct picture_way {
+    bool is_house; /* nothing: it is taken as it is */
+    bool is_woven; /* two fields: deinterlaced */
+    int left, top, width, height;
+    int matrix_in;   /* of the scaled picture */
+    int matrix_out;  /* the house's */
+    bool has_matrix; /* the one is converted to the other */
+};
+
+void picture_way_of(struct picture_way *way,
+                    const struct picture_format *format,
+                    const struct house *house);
+
 struct scaler {
     struct house house;
     struct picture_format format; /* that `sws` is made for */
+    struct picture_way way;       /* the same */
     struct SwsContext *sws;
-    int left, top, width, height; /* in the house picture, even */
-    int matrix_out;
     int peak_nits; /* of PQ, set by the owner before scaler_draw(); 0: usual */
     int tone_peak; /* that `tone` is made for */
     struct tone *tone; /* instead of `matrix`, or NULL */
-    bool has_matrix;   /* another one than the house's: `matrix` */
     struct matrix matrix;
     /* Set by the owner before scaler_draw() of an interlaced picture. */
     const AVFrame *former, *next;

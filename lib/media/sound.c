@@ -109,15 +109,15 @@ static bool is_same_input(const struct sound *sound, const AVFrame *frame)
            av_channel_layout_compare(&sound->in_layout, &frame->ch_layout) == 0;
 }
 
-/* The layout that a frame has, or the usual one of so many channels. */
-static int input_layout(AVChannelLayout *layout, const AVFrame *frame)
+int sound_layout(AVChannelLayout *layout, const AVChannelLayout *told)
 {
-    const int channels = frame->ch_layout.nb_channels;
-
-    if (frame->ch_layout.order != AV_CHANNEL_ORDER_UNSPEC)
-        return av_channel_layout_copy(layout, &frame->ch_layout);
-    av_channel_layout_default(layout, channels);
-    return layout->nb_channels == channels ? 0 : AVERROR(EINVAL);
+    if (told->order != AV_CHANNEL_ORDER_UNSPEC)
+        return av_channel_layout_copy(layout, told);
+    av_channel_layout_default(layout, told->nb_channels);
+    return layout->nb_channels == told->nb_channels &&
+                   layout->order != AV_CHANNEL_ORDER_UNSPEC
+               ? 0
+               : AVERROR(EINVAL);
 }
 
 static int open_resampler(struct sound *sound, const AVFrame *frame,
@@ -129,7 +129,7 @@ static int open_resampler(struct sound *sound, const AVFrame *frame,
     if (sound_finish(sound, err) < 0)
         return -1;
     av_channel_layout_default(&out, sound->channels);
-    int rc = input_layout(&in, frame);
+    int rc = sound_layout(&in, &frame->ch_layout);
     if (rc >= 0)
         rc = swr_alloc_set_opts2(&sound->resampler, &out, AV_SAMPLE_FMT_FLT,
                                  sound->rate, &in, frame->format,

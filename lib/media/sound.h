@@ -53,6 +53,10 @@ struct sound {
 void sound_init(struct sound *sound, const struct house *house);
 void sound_clear(struct sound *sound);
 
+/* The layout that sound tells, or the usual one of so many channels; negative:
+ * there is none. */
+int sound_layout(AVChannelLayout *layout, const AVChannelLayout *told);
+
 /* Forgets all samples (after a seek); what lies before `wanted` is dropped. */
 void sound_reset(struct sound *sound, int64_t wanted);
 

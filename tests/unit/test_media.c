@@ -64,8 +64,8 @@ static void lengths_round_halves_up(void **state)
                                    (AVRational){ 25, 1 }),
                      13);
     /* 150 pictures at 23.976 are 187.5 frames at 29.97 */
-    assert_int_equal(moment_grid_frames(150, (AVRational){ 24000, 1001 }, zero,
-                                        (AVRational){ 30000, 1001 }),
+    assert_int_equal(moment_frames(150, (AVRational){ 1001, 24000 }, zero,
+                                   (AVRational){ 30000, 1001 }),
                      188);
 }
 
