@@ -71,6 +71,17 @@ struct packet_queue {
     size_t bytes;
 };
 
+/* Streams that may take over from the chosen ones, see asset_follow.c; video,
+ * audio. */
+struct follow {
+    int opened[2];               /* what was chosen first */
+    int programme;               /* their number */
+    int other[2];                /* whose packets are held back; -1: none */
+    int64_t since_us[2];         /* decoding time of the first of them */
+    struct packet_queue held[2]; /* they */
+    uint64_t refused;            /* bit by stream index */
+};
+
 struct asset {
     char path[SEGMENT_ASSET_SIZE];
     struct house house;
@@ -87,6 +98,7 @@ struct asset {
     int video, audio;    /* stream indexes, -1: none */
     AVCodecContext *video_decoder, *audio_decoder;
     struct packet_queue video_queue, audio_queue;
+    struct follow follow;
     AVPacket *packet;
     AVFrame *audio_frame;
     bool is_at_end;       /* of the container */
@@ -95,6 +107,7 @@ struct asset {
     int64_t next_dts[2];  /* video, audio: where the next packet is expected */
     int64_t offset_us[2]; /* theirs, behind discontinuities */
     int64_t last_pos[2];  /* where theirs lay in the file; -1: not known */
+    bool is_stale[2];     /* theirs come from earlier, see is_left_over() */
     int64_t lost[2];      /* ticks of their packets that damage swallowed */
 
     struct buffers buffers;

@@ -22,10 +22,12 @@
 int queue_init(struct packet_queue *queue);
 void queue_clear(struct packet_queue *queue); /* keeps it usable */
 void queue_free(struct packet_queue *queue);
-/* The oldest packet (gives), or NULL. */
-AVPacket *queue_pop(struct packet_queue *queue);
 /* Takes over the content of `packet`; false: no memory. */
 bool queue_push(struct packet_queue *queue, AVPacket *packet);
+/* The oldest into `packet`; false: there is none. */
+bool queue_take(struct packet_queue *queue, AVPacket *packet);
+/* The oldest packet (gives), or NULL. */
+AVPacket *queue_pop(struct packet_queue *queue);
 
 /*
  * The next packet of video (else audio) into asset->packet: 1; 0: there is
@@ -42,6 +44,20 @@ void asset_note_packet(struct asset *asset, const AVPacket *packet);
 
 /* Forgets all packets, e.g. after a seek. */
 void asset_forget_packets(struct asset *asset);
+
+/* asset_follow.c; `kind` is 0 for video, 1 for sound */
+
+/* The streams are chosen: nothing is read of those that have no part in it. */
+void follow_choose(struct asset *asset);
+/* Forgets what is held back. */
+void follow_reset(struct asset *asset);
+/* A packet of the chosen stream has come. */
+void follow_own(struct asset *asset, int kind);
+/* One of another stream has: gives the kind of which the held stream takes
+ * over, else -1. */
+int follow_other(struct asset *asset, AVPacket *packet);
+/* It is the chosen one from now on; its packets are in held[kind]. */
+void follow_take_over(struct asset *asset, int kind);
 
 /* asset_seek.c */
 

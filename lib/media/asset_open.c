@@ -161,10 +161,7 @@ static void choose_streams(struct asset *asset,
                                            asset->video, NULL, 0);
     asset->video = FFMAX(asset->video, -1);
     asset->audio = FFMAX(asset->audio, -1);
-    for (unsigned i = 0; i < format->nb_streams; i++) {
-        if ((int)i != asset->video && (int)i != asset->audio)
-            format->streams[i]->discard = AVDISCARD_ALL;
-    }
+    follow_choose(asset);
 }
 
 /* Frame threads cost memory and delay, so small pictures get one. */
@@ -349,7 +346,11 @@ static int open_streams(struct asset *asset, const struct asset_config *config,
         return err_set(err, ERR_INPUT,
                        "asset %s: has neither picture nor sound; " REMEDY,
                        asset->path);
-    return open_decoders(asset, err);
+    if (open_decoders(asset, err) < 0)
+        return -1;
+    asset->follow.opened[0] = asset->video;
+    asset->follow.opened[1] = asset->audio;
+    return 0;
 }
 
 /* HDR's static metadata: with the picture, else of the stream. */
@@ -427,13 +428,12 @@ int asset_reopen(struct asset *asset, struct err *err)
     if (open_container(asset, err) < 0)
         return -1;
     const int streams = (int)asset->format->nb_streams;
+    asset->video = asset->follow.opened[0];
+    asset->audio = asset->follow.opened[1];
     if (asset->video >= streams || asset->audio >= streams)
         return err_set(err, ERR_INPUT,
                        "asset %s: has changed while it was read", asset->path);
-    for (int i = 0; i < streams; i++) {
-        if (i != asset->video && i != asset->audio)
-            asset->format->streams[i]->discard = AVDISCARD_ALL;
-    }
+    follow_choose(asset);
     return open_decoders(asset, err) < 0 ? -1 : first_picture(asset, err);
 }
 
@@ -459,7 +459,9 @@ static int allocate(struct asset *asset)
         !asset->next.frame || !asset->former)
         return -1;
     return queue_init(&asset->video_queue) < 0 ||
-                   queue_init(&asset->audio_queue) < 0
+                   queue_init(&asset->audio_queue) < 0 ||
+                   queue_init(&asset->follow.held[0]) < 0 ||
+                   queue_init(&asset->follow.held[1]) < 0
                ? -1
                : 0;
 }
@@ -506,6 +508,8 @@ void asset_free(struct asset *asset)
     av_packet_free(&asset->packet);
     queue_free(&asset->video_queue);
     queue_free(&asset->audio_queue);
+    queue_free(&asset->follow.held[0]);
+    queue_free(&asset->follow.held[1]);
     avcodec_free_context(&asset->video_decoder);
     avcodec_free_context(&asset->audio_decoder);
     sound_clear(&asset->sound);

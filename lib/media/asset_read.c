@@ -48,6 +48,18 @@ bool queue_push(struct packet_queue *queue, AVPacket *packet)
     return true;
 }
 
+bool queue_take(struct packet_queue *queue, AVPacket *packet)
+{
+    AVPacket *oldest = queue_pop(queue);
+
+    if (oldest == NULL)
+        return false;
+    av_packet_unref(packet);
+    av_packet_move_ref(packet, oldest);
+    av_packet_free(&oldest);
+    return true;
+}
+
 void queue_clear(struct packet_queue *queue)
 {
     for (AVPacket *packet = queue_pop(queue); packet; packet = queue_pop(queue))
@@ -76,7 +88,9 @@ void asset_forget_packets(struct asset *asset)
     asset->newest_us = INT64_MIN;
     asset->offset_us[0] = asset->offset_us[1] = 0;
     asset->last_pos[0] = asset->last_pos[1] = -1;
+    asset->is_stale[0] = asset->is_stale[1] = false;
     asset->lost[0] = asset->lost[1] = 0;
+    follow_reset(asset);
 }
 
 /*
@@ -86,15 +100,18 @@ void asset_forget_packets(struct asset *asset)
  */
 static bool is_left_over(struct asset *asset, const AVPacket *packet)
 {
-    int64_t *last =
-        &asset->last_pos[packet->stream_index == asset->video ? 0 : 1];
+    const int kind = packet->stream_index == asset->video ? 0 : 1;
 
-    if (!(asset->format->iformat->flags & AVFMT_TS_DISCONT) || packet->pos < 0)
+    /* In HLS each file has its own positions. */
+    if (strcmp(asset->format->iformat->name, "mpegts") != 0)
         return false;
-    if (packet->pos < *last)
-        return true;
-    *last = packet->pos;
-    return false;
+    /* What else was in the same PES has no place of its own. */
+    if (packet->pos < 0)
+        return asset->is_stale[kind];
+    asset->is_stale[kind] = packet->pos < asset->last_pos[kind];
+    if (!asset->is_stale[kind])
+        asset->last_pos[kind] = packet->pos;
+    return asset->is_stale[kind];
 }
 
 /* Of the eight bytes before an AVI's chunk of data. */
@@ -192,9 +209,11 @@ static void straighten(struct asset *asset, AVPacket *packet)
         const int64_t step = dts + *offset - *expected;
         const int64_t other = asset->offset_us[!own];
         if (step > JUMP_AHEAD_US || step < -JUMP_BACK_US) {
-            /* Both streams jump; by the same, or they would drift apart. */
+            /* Both streams jump; by the same, or they would drift apart.  The
+             * first one to jump finds the other where it was itself. */
+            const bool has_other_jumped = other != *offset;
             *offset -= step;
-            if (llabs(*offset - other) < JUMP_SAME_US)
+            if (has_other_jumped && llabs(*offset - other) < JUMP_SAME_US)
                 *offset = other;
         }
     }
@@ -218,6 +237,55 @@ static void note_failure(struct asset *asset, int code)
             "asset %s: reading failed", asset->path);
 }
 
+/* asset->packet, of video (0) or sound (1), into its queue. */
+static void keep(struct asset *asset, int kind)
+{
+    AVPacket *packet = asset->packet;
+    struct packet_queue *queue =
+        kind == 0 ? &asset->video_queue : &asset->audio_queue;
+    const AVRational base =
+        asset->format->streams[packet->stream_index]->time_base;
+
+    if (is_left_over(asset, packet))
+        return;
+    time_by_index(asset, packet);
+    straighten(asset, packet);
+    if (packet->flags & AV_PKT_FLAG_CORRUPT)
+        asset_note_packet(asset, packet);
+    if (kind == 0 && packet->dts != AV_NOPTS_VALUE)
+        asset->newest_us = av_rescale_q(packet->dts, base, AV_TIME_BASE_Q);
+    if (!queue_push(queue, packet))
+        asset_note_packet(asset, packet);
+}
+
+/* The stream that was held back is the chosen one now. */
+static void take_over(struct asset *asset, int kind)
+{
+    follow_take_over(asset, kind);
+    while (queue_take(&asset->follow.held[kind], asset->packet))
+        keep(asset, kind);
+}
+
+/* Nothing more, or an error: true when there is no use in going on. */
+static bool ends_reading(struct asset *asset, int rc)
+{
+    const bool may_go_on = rc == AVERROR(EAGAIN) || rc == AVERROR_INVALIDDATA;
+
+    if (rc != AVERROR_EOF && rc != AVERROR_EXIT)
+        asset_note_damage(asset,
+                          asset->newest_us != INT64_MIN ? asset->newest_us
+                                                        : AV_NOPTS_VALUE,
+                          AV_TIME_BASE_Q);
+    if (may_go_on && ++asset->read_errors <= READ_ERRORS_MAX)
+        return false;
+    note_failure(asset, rc);
+    for (int kind = 0; kind < 2; kind++) {
+        if (asset->follow.other[kind] >= 0)
+            take_over(asset, kind);
+    }
+    return true;
+}
+
 /* One packet into its queue; false: nothing comes any more. */
 static bool read_one(struct asset *asset)
 {
@@ -227,59 +295,29 @@ static bool read_one(struct asset *asset)
         return false;
     asset_begin_read(asset);
     const int rc = av_read_frame(asset->format, packet);
-    if (rc < 0) {
-        const bool may_go_on =
-            rc == AVERROR(EAGAIN) || rc == AVERROR_INVALIDDATA;
-        if (rc != AVERROR_EOF && rc != AVERROR_EXIT)
-            asset_note_damage(asset,
-                              asset->newest_us != INT64_MIN ? asset->newest_us
-                                                            : AV_NOPTS_VALUE,
-                              AV_TIME_BASE_Q);
-        if (!may_go_on || ++asset->read_errors > READ_ERRORS_MAX)
-            note_failure(asset, rc);
-        return !asset->is_at_end;
-    }
+    if (rc < 0)
+        return !ends_reading(asset, rc);
     asset->read_errors = 0;
-    struct packet_queue *queue = NULL;
-    if (packet->stream_index == asset->video)
-        queue = &asset->video_queue;
-    else if (packet->stream_index == asset->audio)
-        queue = &asset->audio_queue;
-    if (queue && is_left_over(asset, packet))
-        queue = NULL;
-    if (queue) {
-        time_by_index(asset, packet);
-        straighten(asset, packet);
-        if (packet->flags & AV_PKT_FLAG_CORRUPT)
-            asset_note_packet(asset, packet);
-        const AVRational base =
-            asset->format->streams[packet->stream_index]->time_base;
-        if (queue == &asset->video_queue && packet->dts != AV_NOPTS_VALUE)
-            asset->newest_us = av_rescale_q(packet->dts, base, AV_TIME_BASE_Q);
-        if (!queue_push(queue, packet))
-            asset_note_packet(asset, packet);
+    if (packet->stream_index == asset->video ||
+        packet->stream_index == asset->audio) {
+        const int kind = packet->stream_index == asset->video ? 0 : 1;
+        if (packet->pos >= asset->last_pos[kind])
+            follow_own(asset, kind);
+        keep(asset, kind);
+    } else {
+        const int kind = follow_other(asset, packet);
+        if (kind >= 0)
+            take_over(asset, kind);
     }
     av_packet_unref(packet);
     return true;
 }
 
-static bool take(struct asset *asset, struct packet_queue *queue)
-{
-    AVPacket *packet = queue_pop(queue);
-
-    if (packet == NULL)
-        return false;
-    av_packet_unref(asset->packet);
-    av_packet_move_ref(asset->packet, packet);
-    av_packet_free(&packet);
-    return true;
-}
-
 int asset_read_video(struct asset *asset)
 {
-    while (!take(asset, &asset->video_queue)) {
+    while (!queue_take(&asset->video_queue, asset->packet)) {
         if (!read_one(asset))
-            return 0;
+            return queue_take(&asset->video_queue, asset->packet);
         /* Sound far ahead of its pictures: the oldest goes. */
         while (asset->audio_queue.bytes > QUEUE_BYTES_MAX) {
             AVPacket *packet = queue_pop(&asset->audio_queue);
@@ -292,14 +330,14 @@ int asset_read_video(struct asset *asset)
 
 int asset_read_audio(struct asset *asset, int64_t wanted_us)
 {
-    while (!take(asset, &asset->audio_queue)) {
+    while (!queue_take(&asset->audio_queue, asset->packet)) {
         if (asset->video >= 0 &&
             (asset->video_queue.bytes > QUEUE_BYTES_MAX ||
              (asset->newest_us != INT64_MIN &&
               asset->newest_us > wanted_us + INTERLEAVE_US)))
             return 0;
         if (!read_one(asset))
-            return 0;
+            return queue_take(&asset->audio_queue, asset->packet);
     }
     return 1;
 }

@@ -61,6 +61,12 @@ static int64_t on_grid(const struct asset *asset, int64_t position)
     return size - off <= tick ? position + size - off : position;
 }
 
+/* Bare samples: half a packet of a WAV without a length is still right. */
+static bool is_plain(const struct asset *asset)
+{
+    return av_get_exact_bits_per_sample(asset->audio_decoder->codec_id) > 0;
+}
+
 /* A packet (NULL: nothing follows) through the decoder. */
 static void decode(struct asset *asset, const AVPacket *packet)
 {
@@ -68,7 +74,7 @@ static void decode(struct asset *asset, const AVPacket *packet)
     int errors = 0;
 
     /* Half a packet makes noise; silence is better. */
-    if (packet && (packet->flags & AV_PKT_FLAG_CORRUPT))
+    if (packet && (packet->flags & AV_PKT_FLAG_CORRUPT) && !is_plain(asset))
         return;
     if (avcodec_send_packet(asset->audio_decoder, packet) < 0 && packet)
         asset_note_packet(asset, packet);

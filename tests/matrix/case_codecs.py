@@ -69,6 +69,9 @@ NTSC_FILES = {
     "fmp4": ("mp4", f"-c:v libx264 {SMALL} -bf 2 -c:a aac -movflags frag_keyframe+empty_moov+default_base_moof"),
     "fmp4-sidx": ("mp4", f"-c:v libx264 {SMALL} -bf 2 -c:a aac -movflags frag_keyframe+dash+global_sidx"),
     "fmp4-tiny": ("mp4", f"-c:v libx264 {SMALL} -bf 2 -c:a aac -movflags delay_moov -frag_duration 100000"),
+    "hls": ("m3u8", f"-c:v libx264 {SMALL} -bf 2 -c:a aac -f hls -hls_time 0.8 -hls_list_size 0"),
+    "hls-fmp4": ("m3u8", f"-c:v libx264 {SMALL} -bf 2 -c:a aac -f hls -hls_time 0.8 -hls_list_size 0 -hls_segment_type fmp4"),
+    "dash": ("mpd", f"-c:v libx264 {SMALL} -bf 2 -c:a aac -f dash -seg_duration 0.8"),
     "mp4-faststart": ("mp4", f"-c:v libx264 {SMALL} -bf 2 -c:a aac -movflags +faststart"),
 }
 SILENT_FILES = {

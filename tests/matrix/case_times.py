@@ -235,7 +235,7 @@ def part(folder, name, first, last, words, rate=NTSC, **options):
                    "-avoid_negative_ts disabled"))
 
 
-def spliced(name, words, second, offset=None, loose=Fraction(1, 10), lost=None, **options):
+def spliced(name, words, second, offset=None, loose=Fraction(1, 10), lost=(), **options):
     """Pictures 0 to 29 with one, 30 to 74 with another setting."""
     @case(f"splice-{name}-ts")
     def _(folder):
@@ -249,7 +249,7 @@ def spliced(name, words, second, offset=None, loose=Fraction(1, 10), lost=None, 
 
 def splice_want(at, loose, lost):
     want = steady(NTSC, 75)
-    want.pictures = [p for p in want.pictures if p[1] != lost]
+    want.pictures = [p for p in want.pictures if p[1] not in lost]
     want.silent = [(at - loose, at + loose)]
     want.thin.append((at - loose, at + loose))
     return want
@@ -258,6 +258,7 @@ def splice_want(at, loose, lost):
 PLAIN = f"{X264} -bf 2 -c:a aac"
 spliced("same", PLAIN, PLAIN)
 spliced("back-to-0", PLAIN, PLAIN, 0)
+spliced("back-half-a-second", PLAIN, PLAIN, 15 / NTSC)
 spliced("ahead-1h", PLAIN, PLAIN, 3600)
 spliced("ahead-20h", PLAIN, PLAIN, 72000)
 spliced("size", PLAIN, f"-vf scale=480:270 {PLAIN}")
@@ -269,9 +270,35 @@ spliced("5.1", f"{PLAIN} -ac 2", f"{PLAIN}", channels=6)
 # the last picture and the last sound of a PID that is used no more are lost: a
 # demuxer cannot know that they are whole
 LAST = Fraction(25, 100)
-spliced("pids", PLAIN, f"{PLAIN} -mpegts_start_pid 0x200", loose=LAST, lost=28)
+spliced("pids", PLAIN, f"{PLAIN} -mpegts_start_pid 0x200", loose=LAST, lost=(28,))
 spliced("pmt-version", PLAIN, f"{PLAIN} -mpegts_start_pid 0x200 -mpegts_flags +initial_discontinuity "
-        "-tables_version 3", loose=LAST, lost=28)
+        "-tables_version 3", loose=LAST, lost=(28,))
+spliced("pmt-and-pid", PLAIN, f"{PLAIN} -mpegts_pmt_start_pid 0x1100 -mpegts_start_pid 0x200 "
+        "-tables_version 3", loose=LAST, lost=(28, 29))
+
+
+@case("splice-pmt-and-pid-back-to-0-ts")
+def splice_back(folder):
+    """Time begins anew, so nothing tells of the two pictures that are lost."""
+    data = part(folder, "a", 0, 30, PLAIN) + part(
+        folder, "b", 30, 75, f"{PLAIN} -mpegts_pmt_start_pid 0x1100 -mpegts_start_pid 0x200")
+    want = Want([((n if n < 28 else n - 2) / NTSC, n) for n in range(75) if n not in (28, 29)],
+                73 / NTSC, bursts=bursts(NTSC, 0, 28) + [t - 2 / NTSC for t in bursts(NTSC, 0, 75)
+                                                        if t >= 30 / NTSC])
+    want.silent = [(28 / NTSC - LAST, 28 / NTSC + LAST)]
+    want.thin.append(want.silent[0])
+    return write(f"{folder}/spliced.ts", data), want
+
+
+
+@case("two-programmes-ts")
+def two_programmes(folder):
+    """Another programme's pictures and sound run side by side with ours."""
+    path = ff(f"{folder}/two.ts", "-i", base(), "-i", clip("deu.mov", frames=75, number=9),
+              f"-map 0:v -map 0:a -map 1:v -map 1:a -map 1:a {X264} -b:a 256k -c:a aac",
+              "-program program_num=1:st=0:st=1:st=4 -program program_num=2:st=2:st=3 "
+              "-metadata:s:a:0 language=eng -metadata:s:a:2 language=deu")
+    return path, steady(NTSC, 75), {"audio": ["en"]}
 
 
 @case("splice-rate-ts")
