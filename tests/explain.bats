@@ -41,7 +41,7 @@ shorten() {
 
 @test "the length that is said is the length that is played, to the frame" {
     local source
-    source=$(make_clip film.mkv --rate 25 --frames 120 --size 160x90 --vcodec libx264)
+    source=$(make_clip film.mkv --rate 25 --frames 120 --gop 10 --size 160x90 --vcodec libx264)
     ff -i "$source" -c:v copy -c:a aac -movflags faststart whole.mp4
     ff -ss 1.7 -i whole.mp4 -c copy edit.mp4
     ff -i "$source" -c:v copy -c:a aac -movflags frag_keyframe+empty_moov pieces.mp4
@@ -61,12 +61,17 @@ shorten() {
     shorten 6 whole.ts cut.ts
     same_length 64x36@30000/1001 ./*.mp4 ./*.ts ./*.mpg ./*.mkv ./*.png ./*.mp3
     same_length 64x36@60 whole.mkv edit.mp4 cut.mp4 cut.ts
-    same_length 64x36@7 whole.mkv whole.mp4 jump.ts
+    # its last picture begins and ends between two frames
+    ff -i "$source" -frames:v 116 -an -c:v ffv1 between.mkv
+    same_length 64x36@7 whole.mkv whole.mp4 jump.ts between.mkv
+    # found in each way
+    assert_eq "$("$BIN/rv-decode" --explain --json whole.mp4 whole.ts whole.mpg |
+        jq -r .length.by | tr '\n' ' ')" "index packets decoded "
 }
 
 @test "damaged files and wrong headers do not change that" {
     local source
-    source=$(make_clip film.mkv --rate 25 --frames 120 --size 160x90 --vcodec libx264)
+    source=$(make_clip film.mkv --rate 25 --frames 120 --gop 10 --size 160x90 --vcodec libx264)
     ff -i "$source" -c:v copy -c:a aac -movflags faststart whole.mp4
     ff -i "$source" -c:v copy -c:a aac whole.ts
     cp "$source" whole.mkv
@@ -94,7 +99,9 @@ shorten() {
 	        data[at + skip:at + skip + 4] = struct.pack('>I', old // 3)
 	open('says-less.mp4', 'wb').write(data)
 	EOF
-    same_length 64x36@25 [0-9]*.m* [0-9]*.ts says-*
+    # no picture of the second half can be decoded
+    ff -i "$source" -map 0:v -c copy -bsf:v "noise=amount='if(gt(n\,60)\,1\,0)'" half.mkv
+    same_length 64x36@25 [0-9]*.m* [0-9]*.ts says-* half.mkv
     assert_eq "$(said container says-90000.mkv)" \
         "Matroska / WebM, says 0:01:30.000, longer than its pictures are"
     PATH=$BIN:$PATH run "$ROOT/examples/pipelines/lying-headers.sh" says-*.mkv whole.mkv
@@ -215,11 +222,14 @@ print(loud[0] // 48, (loud[-1] - loud[0]) // 48)'
 @test "captions are told, wherever they begin" {
     assert_eq "$(said captions "$(make_clip cc.ts --frames 50 --size 160x90 --captions)")" \
         "A/53 captions, passed on"
-    ff -f lavfi -i testsrc2=s=160x90:r=30000/1001:d=4 -c:v libx264 -g 30 before.ts
-    ff -i "$(make_clip cc.ts --frames 50 --size 160x90 --captions)" -map 0:v -c copy behind.ts
-    cat before.ts behind.ts >both.ts
-    assert_eq "$(said captions both.ts)" "A/53 captions, passed on"
-    assert_eq "$(said captions before.ts)" "none seen"
+    # in the middle of what is not decoded
+    ff -f lavfi -i testsrc2=s=160x90:r=30000/1001:d=4 -c:v libx264 -g 10 before.mkv
+    ff -i "$(make_clip cc.ts --frames 50 --size 160x90 --captions)" -map 0:v -c copy behind.mkv
+    printf 'file %s\n' before.mkv behind.mkv before.mkv >parts
+    ff -f concat -i parts -c copy whole.mkv
+    assert_eq "$(said captions whole.mkv)" "A/53 captions, passed on"
+    assert_eq "$(said captions before.mkv)" "none seen"
+    assert_contains "$(said length whole.mkv)" "by all its packets"
 }
 
 @test "what cannot be played is one sentence and a status, the others are explained" {

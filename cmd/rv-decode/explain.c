@@ -41,10 +41,11 @@ static int print_object(json_t *object, const char *file, struct err *err)
 {
     int rc = -1;
 
-    /* A name need not be UTF-8; then it is left out. */
     if (object)
-        json_object_set_new(object, "file", json_string(file));
-    char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+        json_object_set_new(object, "file", explain_string(file));
+    char *line =
+        object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12))
+               : NULL;
     if (line != NULL) {
         puts(line);
         rc = 0;
@@ -67,7 +68,8 @@ static int explain_file(const char *file, bool is_json,
         fprintf(stderr, "\r\033[K");
     if (rc < 0) {
         if (is_json && !cli_stopping())
-            print_object(json_pack("{ss}", "error", why->text), file, NULL);
+            print_object(json_pack("{so}", "error", explain_string(why->text)),
+                         file, NULL);
         return -1;
     }
     if (is_json)

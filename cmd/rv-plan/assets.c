@@ -82,7 +82,9 @@ static int print_record(const struct source *source, const struct opts *opts,
                                "line", first->line, "field", field, "level",
                                "info", "text", text, "segments", list,
                                "explain", explain_json(use->probe->explain));
-    char *line = record ? json_dumps(record, JSON_COMPACT) : NULL;
+    char *line =
+        record ? json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(12))
+               : NULL;
     const int rc = line ? puts(line) : -1;
     free(line);
     json_decref(record);

@@ -51,8 +51,9 @@ static void look_at(void *opaque, const struct asset *asset)
     if (seen->pictures++ > 0 && !is_same_format(&format, &look->format))
         seen->formats++;
     look->format = format;
-    seen->interlaced += format.is_interlaced;
-    seen->top_first += format.is_interlaced && now->frame->top_field_first;
+    seen->interlaced += now->frame->interlaced_frame;
+    seen->top_first +=
+        now->frame->interlaced_frame && now->frame->top_field_first;
     seen->repeating += now->repeats > 0;
     seen->captioned += now->captions_size > 0;
     seen->unsteady += !asset_is_steady(asset, now->pts - asset->first_pts);
@@ -166,9 +167,15 @@ static void note_languages(struct explain *explain, const struct asset *asset,
             explain->is_by_language ||
             (tag && language_matches(tag->value, config->language[i]));
     }
-    if (tag && strcmp(tag->value, "und") != 0)
-        strlcpy(explain->track_language, tag->value,
-                sizeof(explain->track_language));
+    if (tag == NULL || strcmp(tag->value, "und") == 0)
+        return;
+    strlcpy(explain->track_language, tag->value,
+            sizeof(explain->track_language));
+    /* It comes from a file and goes to a terminal. */
+    for (char *at = explain->track_language; *at; at++) {
+        if (*at <= ' ' || *at > '~')
+            *at = '?';
+    }
 }
 
 /* From what comes to what the house has. */

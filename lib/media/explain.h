@@ -103,6 +103,10 @@ int explain_lines(const struct explain *explain,
 /* One row: "0:00:04.000  100f  320x180 to 1280x720, stereo"; without a name. */
 void explain_brief(const struct explain *explain, char *text, size_t size);
 
+/* Any text as a JSON string; what is no UTF-8 has its bytes over 127 as '?'.
+ * gives, NULL: no memory. */
+json_t *explain_string(const char *text);
+
 /* The facts and the lines as an object; gives, NULL: no memory. */
 json_t *explain_json(const struct explain *explain);
 

@@ -2,6 +2,8 @@
 #include "media/explain.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <bsd/string.h>
 #include <libavutil/pixdesc.h>
 
 static const char *const WAYS[] = { [LENGTH_UNKNOWN] = "unknown",
@@ -9,6 +11,21 @@ static const char *const WAYS[] = { [LENGTH_UNKNOWN] = "unknown",
                                     [LENGTH_INDEX] = "index",
                                     [LENGTH_PACKETS] = "packets",
                                     [LENGTH_DECODED] = "decoded" };
+
+json_t *explain_string(const char *text)
+{
+    char plain[2048];
+    json_t *string = json_string(text);
+
+    if (string != NULL)
+        return string;
+    strlcpy(plain, text, sizeof(plain));
+    for (char *at = plain; *at; at++) {
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    }
+    return json_string(plain);
+}
 
 /* "24000/1001" as an exact text */
 static json_t *ratio(AVRational value)
@@ -88,9 +105,9 @@ json_t *explain_json(const struct explain *explain)
     char house[HOUSE_TEXT_SIZE];
 
     house_format(&explain->house, house);
-    return json_pack("{ss ss ss so so so so}", "asset", explain->path, "house",
-                     house, "container", explain->container, "length",
-                     length_json(explain), "picture", picture_json(explain),
-                     "sound", sound_json(explain), "lines",
-                     lines_json(explain));
+    return json_pack("{so ss ss so so so so}", "asset",
+                     explain_string(explain->path), "house", house, "container",
+                     explain->container, "length", length_json(explain),
+                     "picture", picture_json(explain), "sound",
+                     sound_json(explain), "lines", lines_json(explain));
 }
