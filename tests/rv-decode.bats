@@ -473,3 +473,21 @@ print(d[h // 2 * w + w // 2], d[c + h // 4 * (w // 2) + w // 4],
     exec 5>&-
     assert_contains "$(cat "$BATS_TEST_TMPDIR/w.out")" "$pool"
 }
+
+@test "one that opens for a director that has ended does not stay" {
+    local path pool=$RUN/7/pool-3
+    mkdir -p "$RUN/7"
+    path=$(make_clip long.mkv --frames 200 --rate 25)
+    mkfifo "$BATS_TEST_TMPDIR/in" "$BATS_TEST_TMPDIR/out"
+    "$BIN/rv-decode" --run-dir "$RUN" --channel 7 --pool "$pool" --house $H@25 \
+        <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+    local pid=$!
+    exec 5>"$BATS_TEST_TMPDIR/in" 6<"$BATS_TEST_TMPDIR/out"
+    exec 6<&-
+    line "$path" 0/1 200 >&5
+    exec 5>&-
+    local status=0
+    status_within "$pid" 5 || status=$?
+    assert_eq "$status" 1 "exit status"
+    assert_contains "$(<"$BATS_TEST_TMPDIR/err")" "a director that has ended"
+}

@@ -119,8 +119,12 @@ static void forget_what_is_unlisted(struct channel *channel, const char *after)
             forget_unlisted(&timeline->cut[i], channel->told, after, position);
 }
 
-/* Tells the stage, if this is not what it knows already. */
-static void tell(struct channel *channel, struct inputs *inputs)
+/*
+ * Tells the stage, if this is not what it knows already.  What will be told is
+ * on disk first: a new director that finds it unheard tells it again, but one
+ * that had not read of it would tell what was before.
+ */
+static void tell(struct channel *channel, struct inputs *inputs, bool has_now)
 {
     char path[RUNDIR_SIZE + 16];
     struct err err = ERR_EMPTY;
@@ -133,18 +137,21 @@ static void tell(struct channel *channel, struct inputs *inputs)
         free(text);
         return;
     }
-    inputs->serial = channel->serial + 1;
-    snprintf(path, sizeof(path), "%s/inputs", channel->folder);
-    if (inputs_write_file(inputs, path, &err) < 0) {
-        log_error(NULL, "%s", err.text);
-        free(text);
-        return;
-    }
     forget_what_is_unlisted(channel, text);
     free(channel->told);
     channel->told = text;
-    channel->serial++;
-    channel->is_dirty = true;
+    inputs->serial = ++channel->serial;
+    if (has_now)
+        channel->now_serial = channel->serial;
+    state_write(channel);
+    snprintf(path, sizeof(path), "%s/inputs", channel->folder);
+    if (inputs_write_file(inputs, path, &err) < 0) {
+        log_error(NULL, "%s", err.text);
+        free(channel->told);
+        channel->told = NULL; /* once more */
+        channel->now_serial = 0;
+        return;
+    }
     if (ring_is_open(channel))
         stage_ring_want_inputs(&channel->ring, channel->serial);
 }
@@ -181,10 +188,8 @@ static void tell_inputs(struct channel *channel)
         log_error(NULL, "%s", err.text);
         return;
     }
-    tell(channel, &inputs);
+    tell(channel, &inputs, now != NULL);
     inputs_clear(&inputs);
-    if (now != NULL)
-        channel->now_serial = channel->serial;
 }
 
 /* The stage says which frame "now" was. */

@@ -150,7 +150,9 @@ struct channel {
     enum preview_state preview_state;
     struct preview preview, candidate;
     uint32_t next_preview_id;
-    int64_t target_ms; /* of the armed switch, 0: as soon as possible */
+    uint32_t standby_id; /* preview that the plan's decoders stand by for */
+    int64_t standby_since_us; /* monotonic */
+    int64_t target_ms;        /* of the armed switch, 0: as soon as possible */
     struct cut_figures figures;
     uint32_t cut_id; /* laid id of the cut in progress */
 

@@ -215,9 +215,11 @@ int decoders_start(struct channel *channel, struct laid *laid, int64_t from)
     decoder->state = DECODER_OPENING;
     decoder->started_us = clock_monotonic_us();
     laid_starts(laid, decoder->pool_id, from);
+    /* On disk first: one that has its segment and that no new director knows
+     * would play it for nobody. */
+    state_write(channel);
     if (tell_segment(channel, decoder, laid, from) < 0)
         spawn_signal(decoder->pidfd, SIGKILL); /* its end does the rest */
-    channel->is_dirty = true;
     return 0;
 }
 

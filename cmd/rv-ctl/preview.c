@@ -17,6 +17,7 @@
 /* Ids of previews are apart from those of laid segments. */
 #define PREVIEW_ID  UINT32_C(0x80000000)
 #define NEAR_FRAMES 3 /* who has only so many left is told by the stage */
+#define STANDBY_US  INT64_C(3000000)
 #define TARGET_BEHIND_LIVE                                                     \
     INT64_C(-1) /* nobody's target: right behind the live one */
 #define RESULT_OK        1
@@ -172,6 +173,15 @@ static json_t *replaced(struct channel *channel, const json_t *request,
                        "a newer LoadPreview took this one's place");
 }
 
+static json_t *busy(struct channel *channel, const json_t *request,
+                    const void *data)
+{
+    (void)channel;
+    (void)data;
+    return load_answer(request, false, false, RESULT_BUSY,
+                       "a switch is under way; load the next preview after it");
+}
+
 void preview_load(struct channel *channel, struct conn *conn, json_t *request)
 {
     const struct preview_step step =
@@ -184,10 +194,7 @@ void preview_load(struct channel *channel, struct conn *conn, json_t *request)
         return;
     }
     if (step.action == ACTION_BUSY) {
-        orders_reply(channel, conn->serial,
-                     load_answer(request, false, false, RESULT_BUSY,
-                                 "a switch is under way; load the next preview "
-                                 "after it"));
+        orders_reply(channel, conn->serial, busy(channel, request, NULL));
         return;
     }
     if (channel->preview_state == PREVIEW_LOADED &&
@@ -230,8 +237,9 @@ void preview_opened(struct channel *channel, struct laid *laid)
         return;
     const struct preview_step step =
         preview_step(channel->preview_state, EVENT_OPENED);
-    if (step.action != ACTION_REPLACE) {
+    if (step.action != ACTION_REPLACE) { /* a switch came in between */
         channel->candidate.is_there = false;
+        orders_answer_all(channel, channel->load_waits, busy, NULL);
         return;
     }
     channel->preview = channel->candidate;
@@ -285,6 +293,11 @@ static json_t *figures_maker(struct channel *channel, const json_t *request,
     return switch_answer(channel, request);
 }
 
+static uint64_t enough_frames(const struct channel *channel)
+{
+    return ring_is_open(channel) ? channel->ring.min_depth : 30;
+}
+
 bool is_ready_for_air(struct channel *channel, const struct laid *laid)
 {
     if (laid->count == 0)
@@ -297,11 +310,60 @@ bool is_ready_for_air(struct channel *channel, const struct laid *laid)
         return false;
     if (pool_status(&decoder->pool) == POOL_ENDED)
         return true;
-    const uint32_t enough =
-        ring_is_open(channel) ? channel->ring.min_depth : 30;
     const uint64_t depth =
         pool_ready(&decoder->pool) - pool_released(&decoder->pool);
-    return depth >= enough;
+    return depth >= enough_frames(channel);
+}
+
+/*
+ * A preview of less than a second leaves no time to begin the plan anew behind
+ * it.  Where the plan is hidden by another preview, its decoders stand by.
+ */
+static void set_standby(struct channel *channel)
+{
+    const struct preview *preview = &channel->preview;
+    struct timeline *timeline = channel->timeline;
+    const struct laid *laid = &preview->laid;
+    const bool may_cut = channel->preview_state == PREVIEW_LOADED ||
+                         channel->preview_state == PREVIEW_ARMED ||
+                         (channel->preview_state == PREVIEW_CUTTING &&
+                          channel->now_kind != NOW_NONE);
+    const bool is_short = preview->is_there && may_cut && laid->has_frames &&
+                          laid->frames < timeline->second;
+
+    timeline->standby = is_short ? laid->frames : 0;
+    if (is_short && channel->standby_id != laid->id) {
+        channel->standby_id = laid->id;
+        channel->standby_since_us = clock_monotonic_us();
+    }
+}
+
+/* Is there what comes behind it, if it begins at this frame? */
+static bool has_return(struct channel *channel, int64_t first)
+{
+    struct timeline *timeline = channel->timeline;
+    uint32_t pool;
+
+    if (!timeline_returns(timeline, timeline->standby, first, &pool))
+        return false;
+    const struct decoder *decoder = decoders_of_pool(channel, pool);
+    return pool == 0 || decoder == NULL || decoder->pool.head == NULL ||
+           pool_status(&decoder->pool) != POOL_RUNNING ||
+           pool_ready(&decoder->pool) >= enough_frames(channel);
+}
+
+/* A preview so short waits for what comes behind it; not for ever: the plan may
+ * have no picture there.  Where "now" is, the stage will say a little later. */
+static bool is_return_ready(struct channel *channel)
+{
+    const int64_t position = air_position(channel);
+
+    set_standby(channel);
+    if (channel->timeline->standby == 0 ||
+        clock_monotonic_us() - channel->standby_since_us > STANDBY_US)
+        return true;
+    return has_return(channel, position) &&
+           has_return(channel, position + channel->timeline->second / 4);
 }
 
 /* The frame whose deadline is nearest to this time. */
@@ -477,6 +539,7 @@ void preview_switch(struct channel *channel, struct conn *conn, json_t *request)
     }
     const bool is_ready = channel->preview.is_there && ring_is_open(channel) &&
                           is_ready_for_air(channel, &channel->preview.laid) &&
+                          is_return_ready(channel) &&
                           channel->now_kind == NOW_NONE;
     const struct preview_step step =
         preview_step(channel->preview_state,
@@ -563,8 +626,10 @@ static bool follow_live(struct channel *channel)
     const int64_t left = end == FRAME_NEVER ? end : end - air_position(channel);
     if (left < NEAR_FRAMES || left > 2 * timeline->second)
         return false;
-    if (left > timeline->second / 2 ||
-        !is_ready_for_air(channel, &channel->preview.laid))
+    /* One that is being loaded in its place shall follow instead. */
+    const int64_t enough =
+        channel->candidate.is_there ? 2 * NEAR_FRAMES : timeline->second / 2;
+    if (left > enough || !is_ready_for_air(channel, &channel->preview.laid))
         return true;
     channel->preview_state =
         preview_step(PREVIEW_LOADED, EVENT_SWITCH_READY).next;
@@ -578,10 +643,12 @@ static bool follow_live(struct channel *channel)
 bool preview_update(struct channel *channel, int64_t now_us)
 {
     care_for_decoder(channel, now_us);
+    set_standby(channel);
     const bool is_following = follow_live(channel);
     if (channel->preview_state == PREVIEW_ARMED &&
         channel->now_kind == NOW_NONE &&
-        is_ready_for_air(channel, &channel->preview.laid))
+        is_ready_for_air(channel, &channel->preview.laid) &&
+        is_return_ready(channel))
         event(channel, EVENT_READY);
     if (channel->preview_state == PREVIEW_CUTTING && channel->cut_id != 0 &&
         channel->now_kind == NOW_NONE &&

@@ -18,7 +18,7 @@ int64_t laid_end(const struct laid *laid)
     return min64(laid->first + laid->frames, laid->until);
 }
 
-static bool is_slate(const struct laid *laid)
+bool laid_is_slate(const struct laid *laid)
 {
     return laid->segment.type == SEGMENT_SLATE;
 }
@@ -225,32 +225,11 @@ struct laid *timeline_at(struct timeline *timeline, int64_t frame)
     return timeline_plan_at(timeline, frame);
 }
 
-/* --- wanting decoders ----------------------------------------------------- */
+/* --- stretches ----------------------------------------------------------- */
 
-static bool has_stretch(const struct laid *laid, int64_t from, int64_t to)
-{
-    if (laid->pending != 0 && laid->pending_from >= from &&
-        laid->pending_from < to)
-        return true;
-    for (int i = 0; i < laid->count; i++) {
-        if (laid->stretch[i].from >= from && laid->stretch[i].from < to)
-            return true;
-    }
-    return false;
-}
-
-static void add_stretch(struct laid *laid, uint32_t pool, int64_t from,
+static void set_stretch(struct stretch *stretch, uint32_t pool, int64_t from,
                         const char *why)
 {
-    /* What begins at or after this one is not wanted any more. */
-    while (laid->count > 0 && laid->stretch[laid->count - 1].from >= from)
-        laid->count--;
-    if (laid->count == LAID_STRETCHES) {
-        laid->count--;
-        memmove(laid->stretch, laid->stretch + 1,
-                (size_t)laid->count * sizeof(laid->stretch[0]));
-    }
-    struct stretch *stretch = &laid->stretch[laid->count++];
     stretch->pool = pool;
     stretch->from = from;
     stretch->passed = 0;
@@ -258,136 +237,38 @@ static void add_stretch(struct laid *laid, uint32_t pool, int64_t from,
     strlcpy(stretch->why, why, sizeof(stretch->why));
 }
 
-static bool ends_in_slate(const struct laid *laid)
+static void drop_oldest(struct laid *laid)
+{
+    laid->count--;
+    memmove(laid->stretch, laid->stretch + 1,
+            (size_t)laid->count * sizeof(laid->stretch[0]));
+}
+
+void laid_add_stretch(struct laid *laid, uint32_t pool, int64_t from,
+                      const char *why)
+{
+    /* What begins at or after this one is not wanted any more. */
+    while (laid->count > 0 && laid->stretch[laid->count - 1].from >= from)
+        laid->count--;
+    if (laid->count == LAID_STRETCHES)
+        drop_oldest(laid);
+    set_stretch(&laid->stretch[laid->count++], pool, from, why);
+}
+
+/* One on standby: the one behind the cut that is on air stays. */
+static void insert_stretch(struct laid *laid, uint32_t pool, int64_t from)
+{
+    if (laid->count == LAID_STRETCHES)
+        drop_oldest(laid);
+    int at = laid->count++;
+    for (; at > 0 && laid->stretch[at - 1].from > from; at--)
+        laid->stretch[at] = laid->stretch[at - 1];
+    set_stretch(&laid->stretch[at], pool, from, "");
+}
+
+bool laid_ends_in_slate(const struct laid *laid)
 {
     return laid->count > 0 && laid->stretch[laid->count - 1].pool == 0;
-}
-
-/* Does one that begins at segment frame `from` show channel frame `frame`? */
-static bool shows(const struct timeline *timeline, const struct laid *laid,
-                  int64_t from, int64_t passed, int64_t frame)
-{
-    int64_t at =
-        timeline_reach(timeline, laid, passed, max64(laid->first + from, 0));
-
-    while (at != FRAME_NEVER && at < frame) {
-        const int64_t next = timeline_next_cut(timeline, at);
-        if (next > frame)
-            return true;
-        at = timeline_reach(timeline, laid, passed, next);
-    }
-    return at == frame;
-}
-
-/* Is there a decoder, or one that is opening, that reaches this frame? */
-static bool is_reached(const struct timeline *timeline, const struct laid *laid,
-                       int64_t frame)
-{
-    if (laid->pending != 0 && laid->first + laid->pending_from <= frame &&
-        shows(timeline, laid, laid->pending_from, 0, frame))
-        return true;
-    for (int i = laid->count - 1; i >= 0; i--) {
-        const struct stretch *stretch = &laid->stretch[i];
-        if (laid->first + stretch->from <= frame)
-            return shows(timeline, laid, stretch->from, stretch->passed, frame);
-    }
-    return false;
-}
-
-struct wanting {
-    struct timeline *timeline;
-    int64_t position, horizon, now_us;
-    struct want *wants;
-    int count, max;
-};
-
-static void want(struct wanting *wanting, struct laid *laid, int64_t from)
-{
-    if (is_slate(laid)) {
-        add_stretch(laid, 0, from, "slate in the plan");
-        return;
-    }
-    if (wanting->count == wanting->max || laid->pending != 0)
-        return;
-    struct want *one = &wanting->wants[wanting->count++];
-    one->laid = laid->id;
-    one->from = from;
-    one->at = laid->has_first ? laid->first + from : FRAME_NEVER;
-}
-
-/* A decoder died: when, and from which frame on, is it tried again? */
-static void want_retry(struct wanting *wanting, struct laid *laid)
-{
-    int64_t from = laid->retry_from;
-
-    if (!laid->is_retrying || laid->pending != 0 ||
-        wanting->now_us < laid->retry_at_us)
-        return;
-    if (laid->has_first) {
-        /* Behind slate it comes in where it can; else exactly there. */
-        const int64_t margin =
-            ends_in_slate(laid) ? wanting->timeline->second : 0;
-        from = max64(from, wanting->position + margin - laid->first);
-    }
-    if (laid->has_first && laid->first + from >= laid_end(laid)) {
-        laid->is_retrying = false;
-        return;
-    }
-    want(wanting, laid, from);
-}
-
-/* Each stretch of the segment that is to be seen needs a decoder. */
-static void want_visible(struct wanting *wanting, struct laid *laid)
-{
-    const struct timeline *timeline = wanting->timeline;
-    int64_t frame = max64(laid->first, 0);
-
-    for (int rounds = 0; rounds <= TIMELINE_CUTS; rounds++) {
-        frame = timeline_not_hidden(timeline, frame);
-        if (frame >= wanting->horizon || frame >= laid_end(laid))
-            return;
-        const int64_t to =
-            min64(laid_end(laid), timeline_next_cut(timeline, frame));
-        /* What began before the channel's first frame runs into it. */
-        const int64_t from = frame == 0 ? INT64_MIN : frame - laid->first;
-        /* Too late for its first frame: come in a little later. */
-        const bool is_late = frame < wanting->position;
-        const int64_t join =
-            is_late ? wanting->position + timeline->second / 3 : frame;
-        const int64_t until = min64(join + 1, to) - laid->first;
-        if (to > wanting->position && !is_reached(timeline, laid, frame) &&
-            !(is_late && has_stretch(laid, from, until))) {
-            if (join < to)
-                want(wanting, laid, join - laid->first);
-        }
-        frame = to;
-    }
-}
-
-int timeline_wants(struct timeline *timeline, int64_t position, int64_t horizon,
-                   int64_t now_us, struct want *wants, int max)
-{
-    struct wanting wanting = { timeline, position, horizon, now_us,
-                               wants,    0,        max };
-
-    for (int i = 0; i < timeline->cuts; i++)
-        want_retry(&wanting, &timeline->cut[i]);
-    for (int i = 0; i < timeline->count; i++) {
-        struct laid *laid = &timeline->laid[i];
-        if (laid->is_retrying) {
-            want_retry(&wanting, laid);
-        } else if (laid->has_first) {
-            want_visible(&wanting, laid);
-        } else {
-            /* Behind one of unknown length: the next one, at once. */
-            if (timeline_not_hidden(timeline, max64(position, 0)) !=
-                    FRAME_NEVER &&
-                !has_stretch(laid, 0, FRAME_NEVER))
-                want(&wanting, laid, 0);
-            break;
-        }
-    }
-    return wanting.count;
 }
 
 void timeline_shift(struct timeline *timeline, int64_t by)
@@ -416,7 +297,10 @@ void laid_opened(struct laid *laid, uint32_t pool)
     if (laid->pending != pool)
         return;
     laid->pending = 0;
-    add_stretch(laid, pool, laid->pending_from, "");
+    if (laid->has_standby && laid->standby_from == laid->pending_from)
+        insert_stretch(laid, pool, laid->pending_from);
+    else
+        laid_add_stretch(laid, pool, laid->pending_from, "");
 }
 
 /* Tried again after 1, 2, 4, 8, 16 and then every 16 s. */
@@ -466,8 +350,8 @@ static void fails(const struct timeline *timeline, struct laid *laid,
     const int waits =
         end == DECODER_CRASHED ? laid->failures - 1 : laid->failures;
     laid->retry_at_us = now_us + back_off_us(waits);
-    if (!ends_in_slate(laid))
-        add_stretch(laid, 0, next, why);
+    if (!laid_ends_in_slate(laid))
+        laid_add_stretch(laid, 0, next, why);
 }
 
 /*
@@ -517,7 +401,7 @@ void laid_over(struct timeline *timeline, struct laid *laid, uint32_t pool,
             if (max64(next, from) < laid->frames)
                 shorten(timeline, laid, max64(next, from));
         } else if (!is_new) { /* it was over before that frame */
-            add_stretch(laid, 0, from, "the asset ended early");
+            laid_add_stretch(laid, 0, from, "the asset ended early");
             laid->stretch[laid->count - 1].is_short = true;
         }
         laid->failures = 0;

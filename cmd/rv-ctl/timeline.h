@@ -60,7 +60,9 @@ struct laid {
     struct stretch stretch[LAID_STRETCHES];
     uint32_t pending; /* pool of a decoder that is opening, 0: none */
     int64_t pending_from;
-    int failures; /* in a row without a new frame */
+    bool has_standby;
+    int64_t standby_from; /* of the last decoder wanted on standby */
+    int failures;         /* in a row without a new frame */
     bool is_retrying;
     int64_t retry_at_us; /* monotonic */
     int64_t retry_from;
@@ -79,6 +81,9 @@ struct timeline {
     bool is_over;          /* the walk has ended */
     int64_t base;          /* channel frame of the plan's frame 0 */
     uint32_t next_id;
+    /* A preview of so few frames may be put over a cut at any moment, and no
+     * decoder could begin anew behind it: the plan's stands by.  0: none. */
+    int64_t standby;
 };
 
 /* A decoder that the timeline wants. */
@@ -127,6 +132,13 @@ int64_t timeline_cut_end(const struct timeline *timeline, int i);
  */
 int timeline_wants(struct timeline *timeline, int64_t position, int64_t horizon,
                    int64_t now_us, struct want *wants, int max);
+
+/*
+ * If a preview of so many frames began at `first`: is a decoder there for what
+ * the plan shows behind it?  Its pool is given; 0 where none is needed.
+ */
+bool timeline_returns(struct timeline *timeline, int64_t frames, int64_t first,
+                      uint32_t *pool);
 
 /* The whole plan later (or earlier) by so many frames; no cuts. */
 void timeline_shift(struct timeline *timeline, int64_t by);

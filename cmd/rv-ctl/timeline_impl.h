@@ -1,5 +1,5 @@
 /*
- * timeline_impl: what timeline.c and timeline_list.c share.
+ * timeline_impl: what timeline.c, timeline_wants.c and timeline_list.c share.
  */
 #ifndef RV_CTL_TIMELINE_IMPL_H
 #define RV_CTL_TIMELINE_IMPL_H
@@ -21,6 +21,13 @@ static inline int64_t max64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+bool laid_is_slate(const struct laid *laid);
+/* Is the last of its stretches slate? */
+bool laid_ends_in_slate(const struct laid *laid);
+/* From segment frame `from` on this pool (0: slate, for this reason) and
+ * nothing else. */
+void laid_add_stretch(struct laid *laid, uint32_t pool, int64_t from,
+                      const char *why);
 /* What is known of one segment may give the next one's place. */
 void timeline_resolve(struct timeline *timeline);
 /* The first frame at or after `frame` that no cut hides; FRAME_NEVER if the

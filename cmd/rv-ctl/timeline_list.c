@@ -44,10 +44,29 @@ static void add_piece(struct pieces *pieces, struct laid *laid, int i,
         pieces->count++;
 }
 
+/* Does it stand by for what is behind a short preview? */
+static bool stands_by(const struct timeline *timeline, uint32_t pool,
+                      int64_t position)
+{
+    const int64_t since =
+        position + timeline->standby - KEEP_SECONDS * timeline->second;
+
+    for (int i = 0; timeline->standby > 0 && i < timeline->count; i++) {
+        const struct laid *laid = &timeline->laid[i];
+        for (int k = 0; laid->has_first && k < laid->count; k++) {
+            if (laid->stretch[k].pool == pool &&
+                laid->first + laid->stretch[k].from >= since)
+                return true;
+        }
+    }
+    return false;
+}
+
 /*
  * A cut whose end is not known may turn out to be a short one: what it hides
- * from this frame on is kept for a while.  Of two that claim a frame the later
- * one has it, so it stands where the cut begins, before it.
+ * from this frame on is kept for a while; and what stands by.  Of two that
+ * claim a frame the later one has it, so it stands where the cut begins, before
+ * it.
  */
 static void keep_piece(const struct timeline *timeline, struct pieces *pieces,
                        struct laid *laid, int i, int64_t frame,
@@ -56,8 +75,13 @@ static void keep_piece(const struct timeline *timeline, struct pieces *pieces,
     const int64_t since = timeline_hidden_since(timeline, frame);
     const int64_t until = since + KEEP_SECONDS * timeline->second;
 
-    if (timeline_not_hidden(timeline, frame) != FRAME_NEVER ||
-        position > until || frame > until || pieces->count >= INPUTS_MAX - 2)
+    const bool may_be_short =
+        timeline_not_hidden(timeline, frame) == FRAME_NEVER &&
+        position <= until && frame <= until;
+
+    if ((!may_be_short &&
+         !stands_by(timeline, laid->stretch[i].pool, position)) ||
+        pieces->count >= INPUTS_MAX - 2)
         return;
     struct piece *piece = &pieces->piece[pieces->count++];
     piece->laid = laid;
@@ -299,5 +323,5 @@ bool timeline_uses(struct timeline *timeline, uint32_t pool, int64_t position)
                 timeline->laid[i].stretch[0].pool == pool);
     for (int i = 0; i < timeline->cuts && !used; i++)
         used = timeline->cut[i].pending == pool;
-    return used;
+    return used || stands_by(timeline, pool, position);
 }

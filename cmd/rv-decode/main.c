@@ -232,10 +232,16 @@ static int print_inputs(const struct decode *decode, const struct item *first,
         return err_set(err, ERR_SYSTEM, "no memory for the inputs line");
     printf("%s\n", line);
     free(line);
-    /* A director that is gone reads nothing; frames matter more.  In a shell
-     * the sink sees that the reader is gone. */
-    if (fflush(stdout) != 0)
-        clearerr(stdout);
+    if (fflush(stdout) == 0)
+        return 0;
+    const bool is_alone = errno == EPIPE && decode->opts.channel > 0;
+    clearerr(stdout);
+    /* A new director cannot know of one that was still opening, and starts
+     * another.  In a shell the sink sees that the reader is gone. */
+    if (is_alone)
+        return err_set(err, ERR_STATE,
+                       "asset %s: opened for a director that has ended",
+                       first->segment.asset);
     return 0;
 }
 

@@ -101,6 +101,7 @@ struct asset {
     struct packet_queue video_queue, audio_queue;
     struct follow follow;
     AVPacket *packet;
+    AVPacket *changed; /* first of another codec, while the decoder drains */
     AVFrame *audio_frame;
     bool is_at_end;       /* of the container */
     int read_errors;      /* in a row */
@@ -121,7 +122,7 @@ struct asset {
     struct asset_picture now, next;
     AVFrame *former; /* what was before `now` where that is interlaced */
     int64_t pictures;
-    bool has_next, is_video_end, is_draining;
+    bool has_next, is_video_end, is_draining, is_changing;
     bool has_shown; /* a picture since the last seek */
     int drain_errors;
     bool skips_damaged;   /* after a seek: wait for a whole picture */

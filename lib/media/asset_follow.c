@@ -50,8 +50,8 @@ static int kind_of_other(const struct asset *asset, int index)
     for (int kind = 0; kind < 2; kind++) {
         const int own = kind == 0 ? asset->video : asset->audio;
         if (own >= 0 && own != index &&
-            streams[own]->codecpar->codec_id ==
-                streams[index]->codecpar->codec_id &&
+            streams[own]->codecpar->codec_type ==
+                streams[index]->codecpar->codec_type &&
             is_of_programme(asset, index))
             return kind;
     }

@@ -99,6 +99,11 @@ void asset_fill_sound(struct asset *asset, int64_t end);
 /* libav's code, AVERROR(ETIMEDOUT) where it was our deadline. */
 int asset_reason(const struct asset *asset, int code);
 
+/* Is a packet of another codec than this decoder's? */
+bool asset_is_other(const AVCodecContext *decoder, const AVPacket *packet);
+/* A decoder for the codec of this packet in the place of the present one. */
+int asset_change_decoder(struct asset *asset, const AVPacket *packet);
+
 /* Everything anew, with the streams that were chosen; time 0 stays. */
 int asset_reopen(struct asset *asset, struct err *err);
 

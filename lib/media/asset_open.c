@@ -187,6 +187,31 @@ static AVCodecContext *open_decoder(struct asset *asset, int index,
     return decoder;
 }
 
+bool asset_is_other(const AVCodecContext *decoder, const AVPacket *packet)
+{
+    return (intptr_t)packet->opaque != (intptr_t)decoder->codec_id;
+}
+
+int asset_change_decoder(struct asset *asset, const AVPacket *packet)
+{
+    const bool is_video = packet->stream_index == asset->video;
+    AVCodecContext *decoder =
+        open_decoder(asset, packet->stream_index, is_video, NULL);
+
+    if (decoder == NULL) {
+        asset_note_packet(asset, packet);
+        return -1;
+    }
+    if (is_video) {
+        avcodec_free_context(&asset->video_decoder);
+        asset->video_decoder = decoder;
+    } else {
+        avcodec_free_context(&asset->audio_decoder);
+        asset->audio_decoder = decoder;
+    }
+    return 0;
+}
+
 /* The picture of a cover or of a sound file's tag; missing is no error. */
 static void decode_still(struct asset *asset)
 {
@@ -388,6 +413,7 @@ int asset_reopen(struct asset *asset, struct err *err)
 static int allocate(struct asset *asset)
 {
     asset->packet = av_packet_alloc();
+    asset->changed = av_packet_alloc();
     asset->audio_frame = av_frame_alloc();
     asset->now.frame = av_frame_alloc();
     asset->next.frame = av_frame_alloc();
@@ -403,8 +429,8 @@ static int allocate(struct asset *asset)
         asset->sound_in == NULL)
         return -1;
     sound_reset(&asset->sound, asset_sound_from(asset, 0));
-    if (!asset->packet || !asset->audio_frame || !asset->now.frame ||
-        !asset->next.frame || !asset->former)
+    if (!asset->packet || !asset->changed || !asset->audio_frame ||
+        !asset->now.frame || !asset->next.frame || !asset->former)
         return -1;
     return queue_init(&asset->video_queue) < 0 ||
                    queue_init(&asset->audio_queue) < 0 ||
@@ -454,6 +480,7 @@ void asset_free(struct asset *asset)
     av_frame_free(&asset->audio_frame);
     av_frame_free(&asset->still);
     av_packet_free(&asset->packet);
+    av_packet_free(&asset->changed);
     queue_free(&asset->video_queue);
     queue_free(&asset->audio_queue);
     queue_free(&asset->follow.held[0]);

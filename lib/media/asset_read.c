@@ -249,6 +249,9 @@ static void keep(struct asset *asset, int kind)
 
     if (is_left_over(asset, packet))
         return;
+    /* A new table may change it before this packet is decoded. */
+    const AVStream *stream = asset->format->streams[packet->stream_index];
+    packet->opaque = (void *)(intptr_t)stream->codecpar->codec_id;
     time_by_index(asset, packet);
     straighten(asset, packet);
     if (packet->flags & AV_PKT_FLAG_CORRUPT)

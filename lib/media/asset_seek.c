@@ -54,6 +54,9 @@ static bool find_keyframe(struct asset *asset, const struct moment *moment)
             continue;
         }
         const int64_t pts = packet->pts;
+        if (asset_is_other(asset->video_decoder, packet) &&
+            asset_change_decoder(asset, packet) < 0)
+            return false;
         asset->video_decoder->skip_frame = AVDISCARD_DEFAULT;
         avcodec_send_packet(asset->video_decoder, packet);
         av_packet_unref(packet);

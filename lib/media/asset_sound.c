@@ -76,6 +76,11 @@ static void decode(struct asset *asset, const AVPacket *packet)
     /* Half a packet makes noise; silence is better. */
     if (packet && (packet->flags & AV_PKT_FLAG_CORRUPT) && !is_plain(asset))
         return;
+    if (packet && asset_is_other(asset->audio_decoder, packet)) {
+        decode(asset, NULL);
+        if (asset_change_decoder(asset, packet) < 0)
+            return;
+    }
     if (avcodec_send_packet(asset->audio_decoder, packet) < 0 && packet)
         asset_note_packet(asset, packet);
     for (;;) {

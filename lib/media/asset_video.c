@@ -24,6 +24,8 @@ void asset_video_reset(struct asset *asset)
     asset->is_video_end = false;
     asset->is_draining = false;
     asset->drain_errors = 0;
+    asset->is_changing = false;
+    av_packet_unref(asset->changed);
     asset->hurry_until = asset->hurried_past = INT64_MIN;
 }
 
@@ -187,10 +189,15 @@ static int feed(struct asset *asset)
     if (asset->is_stopping && asset->is_stopping())
         return -1;
     asset->packet_work_us = asset_work_us(asset);
-    const bool has_packet = asset_read_video(asset) == 1;
+    bool has_packet = asset_read_video(asset) == 1;
     if (!asset->is_fed && has_packet && packet->pts == AV_NOPTS_VALUE)
         asset->first_dts = packet->dts;
     asset->is_fed = true;
+    if (has_packet && asset_is_other(asset->video_decoder, packet)) {
+        av_packet_move_ref(asset->changed, packet);
+        asset->is_changing = true;
+        has_packet = false;
+    }
     if (has_packet)
         hurry(asset, packet);
     const int rc =
@@ -202,6 +209,19 @@ static int feed(struct asset *asset)
     else
         asset->is_draining = true;
     return 0;
+}
+
+/* The decoder has given its last picture: is there another codec behind it? */
+static bool go_on(struct asset *asset)
+{
+    if (!asset->is_changing)
+        return false;
+    asset->is_changing = asset->is_draining = false;
+    if (asset_change_decoder(asset, asset->changed) == 0 &&
+        avcodec_send_packet(asset->video_decoder, asset->changed) < 0)
+        asset_note_packet(asset, asset->changed);
+    av_packet_unref(asset->changed);
+    return true;
 }
 
 /* After a seek a decoder may give pictures whose references are missing. */
@@ -241,7 +261,7 @@ int asset_decode_next(struct asset *asset)
                 continue;
         }
         if (asset->is_draining || rc == AVERROR_EOF)
-            asset->is_video_end = true;
+            asset->is_video_end = !go_on(asset);
         else if (feed(asset) < 0)
             return -1;
     }

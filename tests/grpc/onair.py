@@ -24,8 +24,7 @@ STEP = 3003  # 90 kHz ticks of a frame at 29.97
 FRAME_MS = STEP / 90
 INTAKE_MS = 800
 PREVIEW_MS = 3000  # the longest from a load to its switch, and an intake
-SHORT = 3  # frames of the shortest preview over the plan
-SECOND = 30  # and of the shortest over another preview: the plan is not decoded meanwhile
+SHORT = 3  # frames of the shortest preview
 
 
 def percentile(values, part):
@@ -61,14 +60,14 @@ def check_steps(pictures):
 def one_switch(control, dice, clips, cuts, figures):
     """Load a preview, wait a random while, switch to it; what came of it."""
     asset, first, count = None, 0, 0
-    over = max((cut["ms"] + cut["frames"] * FRAME_MS for cut in cuts), default=0)
+    live = max(cuts, key=lambda cut: cut["ms"], default={"ms": 0, "frames": 0})
+    over = live["ms"] + live["frames"] * FRAME_MS
     if time.time() * 1000 + PREVIEW_MS > over:  # else it would follow by itself
         time.sleep(max(0, over / 1000 - time.time()))
-    shortest = SHORT if time.time() * 1000 > over else SECOND
     for _ in range(2 if dice.random() < 0.15 else 1):  # replaced by a second one
         asset = dice.choice(clips)
-        first = dice.randrange(asset[1] - shortest)
-        count = dice.choice([0, -1, dice.randint(shortest, 90)])
+        first = dice.randrange(asset[1] - SHORT)
+        count = dice.choice([0, -1, dice.randint(SHORT, 90)])
         loaded, _, took = timed(control.load, 1, asset[2], start_frame=first, frame_count=count)
         assert loaded.success and loaded.result_code == talk.OK, loaded
         figures["load"].append(took)

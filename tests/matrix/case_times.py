@@ -235,7 +235,8 @@ def part(folder, name, first, last, words, rate=NTSC, **options):
                    "-avoid_negative_ts disabled"))
 
 
-def spliced(name, words, second, offset=None, loose=Fraction(1, 10), lost=(), **options):
+def spliced(name, words, second, offset=None, loose=Fraction(1, 10), lost=(), reach_ms=5,
+            **options):
     """Pictures 0 to 29 with one, 30 to 74 with another setting."""
     @case(f"splice-{name}-ts")
     def _(folder):
@@ -244,11 +245,11 @@ def spliced(name, words, second, offset=None, loose=Fraction(1, 10), lost=(), **
             part(folder, "b", 30, 75, f"{second} -output_ts_offset {float(offset_)}", **options)
         at = 30 / NTSC
         return (write(f"{folder}/spliced.ts", data),
-                splice_want(at, loose, lost))
+                splice_want(at, loose, lost, reach_ms))
 
 
-def splice_want(at, loose, lost):
-    want = steady(NTSC, 75)
+def splice_want(at, loose, lost, reach_ms):
+    want = steady(NTSC, 75, reach_ms=reach_ms)
     want.pictures = [p for p in want.pictures if p[1] not in lost]
     want.silent = [(at - loose, at + loose)]
     want.thin.append((at - loose, at + loose))
@@ -275,6 +276,8 @@ spliced("pmt-version", PLAIN, f"{PLAIN} -mpegts_start_pid 0x200 -mpegts_flags +i
         "-tables_version 3", loose=LAST, lost=(28,))
 spliced("pmt-and-pid", PLAIN, f"{PLAIN} -mpegts_pmt_start_pid 0x1100 -mpegts_start_pid 0x200 "
         "-tables_version 3", loose=LAST, lost=(28, 29))
+spliced("all", PLAIN, "-vf scale=720:480 -c:v mpeg2video -q:v 3 -c:a ac3 -ar 44100 "
+        "-mpegts_pmt_start_pid 0x1100 -mpegts_start_pid 0x200", loose=LAST, lost=(28, 29), reach_ms=10)
 
 
 @case("splice-pmt-and-pid-back-to-0-ts")

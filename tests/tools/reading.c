@@ -252,6 +252,10 @@ static void put_sound(json_t *root, const struct reading *reading)
                         json_integer(reading->sound_jumps));
     json_object_set_new(root, "gaps", json_integer(gaps));
     json_object_set_new(root, "gap_list", list);
+    json_t *bursts = json_array();
+    for (size_t i = 0; i < sound->burst_count && i < LIST_MAX; i++)
+        json_array_append_new(bursts, json_real(sound->bursts[i]));
+    json_object_set_new(root, "burst_list", bursts);
     if (reading->count == 0)
         return;
     const double begin = (double)reading->pictures[0].pts_90k;

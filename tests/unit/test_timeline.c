@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "../../cmd/rv-ctl/timeline.c"
+#include "../../cmd/rv-ctl/timeline_wants.c"
 #include "../../cmd/rv-ctl/timeline_list.c"
 
 #define FOLDER "/run/1"
@@ -362,6 +363,78 @@ static void a_preview_that_ends_early_is_shorter(void **state)
     bench_free(bench);
 }
 
+static void the_plan_stands_by_for_a_short_preview(void **state)
+{
+    struct bench *bench = bench_new(LONG, 0);
+    struct timeline *timeline = &bench->timeline;
+    const struct laid shown = preview(50, 0), brief = preview(51, 5);
+    uint32_t pool = 0;
+
+    (void)state;
+    arm(bench, 0, 250, 0);
+    timeline_cut(timeline, &shown, 40, NULL);
+    assert_int_equal(arm(bench, 200, 325, 0), 0);
+    assert_false(timeline_returns(timeline, 5, 200, &pool));
+    timeline->standby = 5;
+    assert_int_equal(arm(bench, 200, 325, 0), 1);
+    const uint32_t by = bench->pool;
+    assert_false(timeline_returns(timeline, 5, 211, &pool));
+    for (int64_t first = 212; first <= 262; first++) {
+        assert_true(timeline_returns(timeline, 5, first, &pool));
+        assert_int_equal(pool, by);
+    }
+    assert_false(timeline_returns(timeline, 5, 263, &pool));
+    assert_true(timeline_uses(timeline, by, 262));
+    assert_false(timeline_uses(timeline, by, 263));
+    /* The next one is there before this one is of no use. */
+    assert_int_equal(arm(bench, 250, 375, 0), 0);
+    assert_int_equal(arm(bench, 251, 376, 0), 1);
+    assert_true(timeline_returns(timeline, 5, 260, &pool));
+    assert_int_equal(pool, by);
+    assert_true(timeline_returns(timeline, 5, 264, &pool));
+    assert_int_equal(pool, bench->pool);
+    /* Once named it stays so, also when the long one's end is known. */
+    const struct inputs *inputs = list(bench, 255, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-2", 40, 0);
+    timeline->cut[0].has_frames = true;
+    timeline->cut[0].frames = 400;
+    inputs = list(bench, 255, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-2", 40, 0);
+    assert_int_equal(inputs->input[0].until, 40);
+    timeline_cut(timeline, &brief, 260, NULL);
+    timeline->standby = 0;
+    inputs = list(bench, 260, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-51", 260, 260);
+    is_pool(inputs, 1, FOLDER "/pool-2", 265, 0);
+    assert_int_equal(arm(bench, 260, 385, 0), 0);
+    bench_free(bench);
+}
+
+static void one_that_stands_by_leaves_what_is_armed(void **state)
+{
+    struct bench *bench = bench_new(LONG, 0);
+    struct timeline *timeline = &bench->timeline;
+    const struct laid shown = preview(50, 260); /* 40 to 300 */
+    uint32_t pool = 0;
+
+    (void)state;
+    arm(bench, 0, 125, 0);
+    timeline_cut(timeline, &shown, 40, NULL);
+    assert_int_equal(arm(bench, 200, 325, 0), 1); /* behind it */
+    const uint32_t behind = bench->pool;
+    timeline->standby = 5;
+    assert_int_equal(arm(bench, 200, 325, 0), 1);
+    assert_true(timeline_returns(timeline, 5, 240, &pool));
+    assert_int_equal(pool, bench->pool);
+    const struct inputs *inputs = list(bench, 200, NULL);
+    assert_int_equal(inputs->count, 3);
+    is_pool(inputs, 1, FOLDER "/pool-50", 40, 40);
+    char name[64];
+    snprintf(name, sizeof(name), FOLDER "/pool-%u", behind);
+    is_pool(inputs, 2, name, 300, 0);
+    bench_free(bench);
+}
+
 static void a_cut_of_unknown_length_hides_until_it_ends(void **state)
 {
     struct bench *bench = bench_new(TWO, 0);
@@ -485,6 +558,8 @@ int main(void)
         cmocka_unit_test(a_cut_that_ends_before_the_one_it_replaces),
         cmocka_unit_test(a_preview_that_ends_early_is_shorter),
         cmocka_unit_test(a_cut_of_unknown_length_hides_until_it_ends),
+        cmocka_unit_test(the_plan_stands_by_for_a_short_preview),
+        cmocka_unit_test(one_that_stands_by_leaves_what_is_armed),
         cmocka_unit_test(cuts_of_unknown_length_that_are_past_are_dropped),
         cmocka_unit_test(now_comes_last_and_without_a_number),
         cmocka_unit_test(a_new_plan_with_the_same_segment_keeps_its_place),
