@@ -217,8 +217,9 @@ static void straighten(struct asset *asset, AVPacket *packet)
                 *offset = other;
         }
     }
-    *expected =
-        dts + *offset + av_rescale_q(packet->duration, base, AV_TIME_BASE_Q);
+    /* A damaged header makes pictures of hours; none of them is that late. */
+    const int64_t lasts = av_rescale_q(packet->duration, base, AV_TIME_BASE_Q);
+    *expected = dts + *offset + (lasts <= JUMP_AHEAD_US ? lasts : 0);
     const int64_t shift = av_rescale_q(*offset, AV_TIME_BASE_Q, base);
     packet->dts += shift;
     if (packet->pts != AV_NOPTS_VALUE)

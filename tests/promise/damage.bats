@@ -9,13 +9,13 @@ setup() {
     A=$(make_clip hit.mp4 --clip 1 --frames 200 --rate 25 --size 160x90 --gop 25 --bframes 0)
     HIT=$BATS_TEST_TMPDIR/hit.mp4
     LOG=$BATS_TEST_TMPDIR/log
+    OUT=$BATS_TEST_TMPDIR/out.nut
 }
 
 hit() { "$PYTHON" "$ROOT/tests/tools/hit.py" "$@" >"$BATS_TEST_TMPDIR/hits"; }
 
 # decode OPTION...: NUT into $OUT, what is said into $LOG.
 decode() {
-    OUT=$BATS_TEST_TMPDIR/out.nut
     "$BIN/rv-decode" --nut --house 160x90@25 "$@" >"$OUT" 2>"$LOG"
 }
 
@@ -134,4 +134,11 @@ in_place() {
     ctl stop 1
     stop_serve
     assert_eq "$(told | wc -l)" 1 "lines, the filler begins again"
+}
+
+@test "a header that says pictures last for hours does not make them do so" {
+    ffmpeg -nostdin -v error -i "$(make_clip rate.ts --clip 1 --frames 50 --rate 25 \
+        --size 160x90)" -c copy -bsf:v h264_metadata=tick_rate=1/1000 "$BATS_TEST_TMPDIR/hours.ts"
+    printf '{"segment":"s","asset":"%s","frames":50}\n' "$BATS_TEST_TMPDIR/hours.ts" | decode
+    "$TOOLS/rv-readmarks" --check 1:0-49 "$OUT"
 }
