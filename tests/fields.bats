@@ -138,3 +138,119 @@ import bisect
 start = [n * 5 // 2 + (n % 2) for n in range(97)]
 print(*[bisect.bisect(start, 2 * r) - 1 for r in range(118)])')"
 }
+
+# telecined FILM OPTION...: 2:3 pulldown made into the pictures of FILM, as $CLIP.
+telecined() {
+    CLIP=$BATS_TEST_TMPDIR/telecined.${FORMAT:-mkv}
+    ffmpeg -nostdin -v error -y -i "$1" -an -vf "telecine=pattern=23:first_field=${2%ff},setfield=$3" \
+        "${@:4}" "$CLIP"
+}
+
+# film SIZE: a clip of 96 pictures at the film's rate
+film() {
+    make_clip film.mkv --rate 24000/1001 --frames 96 --size "$1" --vcodec ffv1 --no-audio
+}
+
+@test "hard telecine is shown as the film it is, each picture once, bit by bit" {
+    local source order
+    H=320x192
+    source=$(film $H)
+    ffmpeg -nostdin -v error -i "$source" -f framemd5 - |
+        awk '!/^#/ { print $NF }' >"$BATS_TEST_TMPDIR/film"
+    for order in top bottom; do
+        telecined "$source" ${order}ff ${order:0:1}ff -c:v ffv1 -flags +ilme+ildct
+        shown 24000/1001
+        assert_eq "$(numbers)" "$(seq 0 95 | tr '\n' ' ')" "$order field first"
+        # the very first field has none before it to tell by
+        diff <(hashes 2 95) <(sed -n '2,95p' "$BATS_TEST_TMPDIR/film")
+        shown 60000/1001
+        assert_eq "$(numbers | cut -d' ' -f-236)" "$("$PYTHON" -c '
+print(*[n for n in range(96) for _ in range(2 + n % 2)][:236])')" "$order field first"
+    done
+}
+
+@test "hard telecine that is not flagged is found, and looks like the film" {
+    local order
+    H=320x480
+    for order in top bottom; do
+        FORMAT=mp4 telecined "$(film $H)" ${order}ff prog -c:v libx264 -preset veryfast \
+            -crf 18 -bf 2
+        assert_eq "$("$BIN/rv-decode" --explain --json --house $H@25 "$CLIP" |
+            jq -r '.lines[] | select(.what == "fields" or .what == "pulldown").text' |
+            sed 's/: [0-9]* of [0-9]*/: some/' | tr '\n' '.')" \
+            "film in fields, woven again, $order field first, not flagged but combed, where so: some looked at.2:3 pulldown in its pictures: shown as the film it is."
+        shown 24000/1001
+        assert_eq "$(numbers)" "$(seq 0 95 | tr '\n' ' ')" "$order field first"
+        WHOLE=$(film $H)
+        like $(seq 0 95)
+    done
+}
+
+@test "film in segmented frames is not deinterlaced" {
+    local source
+    H=320x192
+    source=$(make_clip psf.mkv --rate 25 --frames 50 --size $H --vcodec ffv1 --no-audio)
+    CLIP=$BATS_TEST_TMPDIR/psf.mkv
+    ffmpeg -nostdin -v error -i "$source" -an -vf setfield=tff -c:v ffv1 -flags +ilme+ildct "$CLIP"
+    ffmpeg -nostdin -v error -i "$source" -f framemd5 - |
+        awk '!/^#/ { print $NF }' >"$BATS_TEST_TMPDIR/film"
+    shown 25
+    diff <(hashes 2) <(sed -n '2,$p' "$BATS_TEST_TMPDIR/film")
+    # both fields of a picture are the picture
+    shown 50
+    diff <(hashes 3 98 | uniq) <(sed -n '2,49p' "$BATS_TEST_TMPDIR/film")
+}
+
+@test "what is combed without a flag is deinterlaced, in the order it has" {
+    local order
+    H=320x480
+    for order in tff bff; do
+        interlaced $order 50 50
+        ffmpeg -nostdin -v error -y -i "$WHOLE" -vf "interlace=scan=$order:lowpass=0,setfield=prog" \
+            -c:v libx264 -preset fast -qp 4 -bf 2 -g 25 -colorspace smpte170m \
+            "$BATS_TEST_TMPDIR/combed.mkv"
+        CLIP=$BATS_TEST_TMPDIR/combed.mkv
+        assert_eq "$(ffprobe -v error -select_streams v -of csv=p=0 -show_entries \
+            frame=interlaced_frame -read_intervals %+#1 "$CLIP" | head -n 1)" "0,"
+        shown 50
+        # from the third field on: before, nothing has moved yet
+        ffmpeg -nostdin -v error -y -i "$OUT" -vf "select=gt(n\\,1)" -c:v ffv1 -vsync 0 \
+            "$BATS_TEST_TMPDIR/rest.nut"
+        OUT=$BATS_TEST_TMPDIR/rest.nut
+        like $(seq 2 49)
+    done
+}
+
+@test "a decoder that begins in the middle weaves the same pictures" {
+    local n
+    H=320x480
+    telecined "$(film $H)" topff prog -c:v libx264 -preset veryfast -crf 18 -bf 2 -g 25
+    shown 24000/1001
+    hashes >"$BATS_TEST_TMPDIR/whole"
+    # nor does it matter where in the turn of 2:3 a segment begins
+    for n in 1 2 3 4 5; do
+        shown 24000/1001 "{\"segment\":\"s\",\"asset\":\"$CLIP\",\"in\":\"$((n * 1001))/30000\",\"frames\":72}"
+        assert_eq "$(numbers)" "$("$PYTHON" -c "
+first = [0, 1, 1, 2, 3, 4][$n]
+print(*range(first, first + 72), '')")" "from picture $n of the telecine"
+    done
+    for n in 1 2 24 25 49 50 77; do
+        shown 24000/1001 "{\"segment\":\"s\",\"asset\":\"$CLIP\",\"in\":\"$((n * 1001))/24000\",\"frames\":8}"
+        assert_eq "$(hashes)" "$(sed -n "$((n + 1)),$((n + 8))p" \
+            "$BATS_TEST_TMPDIR/whole")" "from picture $n"
+    done
+}
+
+@test "pictures in motion that are whole stay whole, whatever their height says" {
+    local source
+    H=320x576
+    WHOLE=$BATS_TEST_TMPDIR/moving.mkv
+    ffmpeg -nostdin -v error -y -f lavfi \
+        -i "testsrc2=s=320x1152:r=25,scroll=h=0.02:v=0.013,crop=320:576,trim=end_frame=50" \
+        -c:v ffv1 -pix_fmt yuv420p "$WHOLE"
+    CLIP=$WHOLE
+    ffmpeg -nostdin -v error -i "$WHOLE" -f framemd5 - |
+        awk '!/^#/ { print $NF }' >"$BATS_TEST_TMPDIR/film"
+    shown 25
+    diff <(hashes) "$BATS_TEST_TMPDIR/film"
+}

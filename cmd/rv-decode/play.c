@@ -152,6 +152,7 @@ static void set_scaler(struct play *play)
     scaler->former = asset->former;
     scaler->next = asset->has_next ? asset->next.frame : NULL;
     scaler->which = asset->now.field;
+    scaler->partner = asset_partner(asset);
 }
 
 static int draw(struct play *play, const AVFrame *frame, AVRational sar,
@@ -160,6 +161,8 @@ static int draw(struct play *play, const AVFrame *frame, AVRational sar,
     struct picture_format format;
 
     picture_format_of(&format, frame, sar, turn);
+    if (asset_partner(play->asset) == PARTNER_OWN)
+        format.is_interlaced = false;
     const bool is_house = picture_is_house(&format, &play->house);
     if (is_house && fade == UNITY && frame->linesize[0] > 0) {
         const int slot = buffers_slot(&play->sink->pool, frame);
@@ -180,6 +183,38 @@ static int draw(struct play *play, const AVFrame *frame, AVRational sar,
     return 0;
 }
 
+/* A number for what is on screen: of a picture, a field, or two of them. */
+static int64_t number_of(const struct asset *asset)
+{
+    const int64_t field = 2 * asset->now.number + asset->now.field;
+
+    if (asset->video < 0)
+        return 0;
+    switch (asset_partner(asset)) {
+    case PARTNER_NONE:
+        return 2 * field;
+    case PARTNER_OWN:
+        return 4 * asset->now.number + 1;
+    case PARTNER_FORMER:
+        return 2 * field - 1;
+    case PARTNER_NEXT:
+        return 2 * field + 1;
+    }
+    return 2 * field;
+}
+
+/* Once, also where its second field or a fade shows it again. */
+static void take_captions(struct play *play, struct pool_frame *frame)
+{
+    const struct asset_picture *now = &play->asset->now;
+
+    if (play->asset->video < 0 || now->number == play->captioned)
+        return;
+    play->captioned = now->number;
+    frame->captions_size = now->captions_size;
+    memcpy(frame->captions, now->captions, now->captions_size);
+}
+
 /* The asset's present picture (or a sound file's cover). */
 static int show_asset(struct play *play, int64_t r, struct pool_frame *frame,
                       struct err *err)
@@ -188,7 +223,7 @@ static int show_asset(struct play *play, int64_t r, struct pool_frame *frame,
     const struct asset_picture *now = &asset->now;
     const int64_t fade = fade_at(play, r);
     const AVFrame *picture = asset->video >= 0 ? now->frame : asset->still;
-    const int64_t number = asset->video >= 0 ? 2 * now->number + now->field : 0;
+    const int64_t number = number_of(asset);
 
     if (picture == NULL || picture->buf[0] == NULL)
         return show_black(play, &frame->flags);
@@ -204,18 +239,15 @@ static int show_asset(struct play *play, int64_t r, struct pool_frame *frame,
     }
     if (number == play->shown_number) {
         frame->flags |= FRAME_REPEATED;
-        if (fade == UNITY)
+        if (fade == UNITY) {
+            take_captions(play, frame);
             return 0;
+        }
     }
     if (draw(play, picture, now->sar, now->turn, fade, err) < 0)
         return -1;
     play->shown_number = fade == UNITY ? number : SHOWN_FADED;
-    /* Once, also where its second field or a fade shows it again. */
-    if (asset->video >= 0 && now->number != play->captioned) {
-        play->captioned = now->number;
-        frame->captions_size = now->captions_size;
-        memcpy(frame->captions, now->captions, now->captions_size);
-    }
+    take_captions(play, frame);
     return 0;
 }
 

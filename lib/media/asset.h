@@ -29,6 +29,7 @@
 #include "err/err.h"
 #include "frame/house.h"
 #include "media/buffers.h"
+#include "media/fields.h"
 #include "media/limiter.h"
 #include "media/moment.h"
 #include "media/sound.h"
@@ -44,12 +45,13 @@ struct asset_config {
 };
 
 struct asset_picture {
-    AVFrame *frame;   /* lent, valid until the next call; buf[0] NULL: none */
-    int64_t number;   /* counts pictures; changes when the picture does */
-    int field;        /* on screen, of an interlaced one: 0 or 1, in time */
-    int64_t pts;      /* ticks of the video stream, in one line */
-    int64_t due;      /* when it is shown: pts, but for 2:3 pulldown */
-    int repeats;      /* fields that its flags repeat */
+    AVFrame *frame; /* lent, valid until the next call; buf[0] NULL: none */
+    int64_t number; /* counts pictures; changes when the picture does */
+    int field;      /* on screen, of an interlaced one: 0 or 1, in time */
+    int64_t pts;    /* ticks of the video stream, in one line */
+    int64_t due;    /* when it is shown: pts, but for 2:3 pulldown */
+    int repeats;    /* fields that its flags repeat */
+    struct fields fields;
     int64_t grid;     /* place on the asset's steady rate, -1: none */
     int64_t duration; /* ticks, at least 1 */
     bool is_guess;    /* the container does not say the duration */
@@ -121,6 +123,7 @@ struct asset {
 
     struct asset_picture now, next;
     AVFrame *former; /* what was before `now` where that is interlaced */
+    struct fields_eye eye;
     int64_t pictures;
     bool has_next, is_video_end, is_draining, is_changing;
     bool has_shown; /* a picture since the last seek */
@@ -172,6 +175,9 @@ enum asset_result {
 
 /* Goes forward to a moment (never back, but by asset_seek()). */
 enum asset_result asset_show(struct asset *asset, const struct moment *moment);
+
+/* With what the field on screen is one picture. */
+enum field_partner asset_partner(const struct asset *asset);
 
 /* Where the last picture ends, behind time 0; false as long as it is not known
  * (asset_show() has not met it). */

@@ -477,6 +477,7 @@ void asset_free(struct asset *asset)
     av_frame_free(&asset->now.frame);
     av_frame_free(&asset->next.frame);
     av_frame_free(&asset->former);
+    fields_eye_clear(&asset->eye);
     av_frame_free(&asset->audio_frame);
     av_frame_free(&asset->still);
     av_packet_free(&asset->packet);

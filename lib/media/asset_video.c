@@ -19,6 +19,7 @@ void asset_video_reset(struct asset *asset)
     av_frame_unref(asset->now.frame);
     av_frame_unref(asset->next.frame);
     av_frame_unref(asset->former);
+    fields_eye_reset(&asset->eye);
     asset->now.number = asset->next.number = -1;
     asset->has_next = false;
     asset->is_video_end = false;
@@ -133,6 +134,18 @@ static void note_fields(const struct asset *asset, AVFrame *frame)
     frame->top_field_first = order == AV_FIELD_TT || order == AV_FIELD_BT;
 }
 
+/* The same of pulldown that was made into the pictures. */
+static int64_t due_by_fields(const struct asset *asset)
+{
+    const struct asset_picture *next = &asset->next;
+    const int64_t gap = next->pts - asset->now.pts;
+
+    if (asset->now.number < 0 || gap < 4 ||
+        !fields_follow_three(&asset->now.fields, &next->fields, 1))
+        return next->due;
+    return next->pts - gap / 4 - 1;
+}
+
 /* Fills in what goes with the picture in next.frame. */
 static void finish_next(struct asset *asset, int64_t former_pts,
                         int64_t former_duration)
@@ -149,8 +162,12 @@ static void finish_next(struct asset *asset, int64_t former_pts,
     if (former_pts != AV_NOPTS_VALUE && next->pts < former_pts)
         next->pts = former_pts;
     note_fields(asset, frame);
+    fields_look(&asset->eye, &next->fields, frame,
+                asset->now.number >= 0 ? asset->now.frame : NULL,
+                fields_may_hide(frame, asset->rate));
     next->repeats = frame->interlaced_frame ? 0 : frame->repeat_pict;
     next->due = due_of(next, former_pts, former_repeats);
+    next->due = due_by_fields(asset);
     next->grid = asset->has_first ? moment_grid(next->pts - asset->first_pts,
                                                 asset->base, asset->grid_rate)
                                   : 0;
@@ -307,8 +324,8 @@ bool asset_is_due(const struct asset *asset, int64_t pts,
 
 /*
  * Which field of the present picture is on screen: the second from half way to
- * the next picture on.  On the asset's steady rate that is exact, see
- * moment_grid().
+ * the next picture on, or a quarter earlier, see due_by_fields().  On the
+ * asset's steady rate that is exact, see moment_grid().
  */
 static int field_on_screen(const struct asset *asset,
                            const struct moment *moment)
@@ -318,15 +335,28 @@ static int field_on_screen(const struct asset *asset,
 
     if (now->number < 0 || !now->frame->interlaced_frame)
         return 0;
+    const int early =
+        next && fields_follow_three(&now->fields, &next->fields, 0);
     if (now->grid >= 0 && (next ? next->grid > now->grid : is_steady(asset))) {
-        const AVRational half =
-            av_mul_q(av_inv_q(asset->grid_rate), (AVRational){ 1, 2 });
+        const AVRational quarter =
+            av_mul_q(av_inv_q(asset->grid_rate), (AVRational){ 1, 4 });
         const int64_t end = next ? next->grid : now->grid + 1;
-        return moment_ticks(moment, half, 0) >= now->grid + end;
+        return moment_ticks(moment, quarter, 0) >=
+               2 * (now->grid + end) - early;
     }
     const int64_t end = next ? next->pts : now->pts + now->duration;
-    const int64_t middle = (now->pts + end) / 2 - asset->first_pts;
-    return moment_ticks(moment, asset->base, 0) >= middle;
+    const int64_t middle = (now->pts + end) / 2 - early * (end - now->pts) / 4;
+    return moment_ticks(moment, asset->base, 0) >= middle - asset->first_pts;
+}
+
+enum field_partner asset_partner(const struct asset *asset)
+{
+    const struct asset_picture *now = &asset->now;
+
+    if (asset->video < 0 || now->number < 0 || !now->frame->interlaced_frame)
+        return PARTNER_NONE;
+    return fields_partner(
+        &now->fields, asset->has_next ? &asset->next.fields : NULL, now->field);
 }
 
 static enum asset_result is_over(const struct asset *asset,

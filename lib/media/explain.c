@@ -36,6 +36,24 @@ static bool is_same_format(const struct picture_format *a,
     return memcmp(&x, &y, sizeof(x)) == 0;
 }
 
+static void look_at_fields(struct explain_seen *seen, const struct asset *asset)
+{
+    const struct asset_picture *now = &asset->now;
+    const struct fields *next = asset->has_next ? &asset->next.fields : NULL;
+
+    if (!now->frame->interlaced_frame)
+        return;
+    seen->interlaced++;
+    seen->top_first += now->frame->top_field_first;
+    seen->found += now->fields.is_found;
+    for (int field = 0; field < 2; field++) {
+        seen->fields++;
+        seen->joined +=
+            fields_partner(&now->fields, next, field) != PARTNER_NONE;
+        seen->threes += next && fields_follow_three(&now->fields, next, field);
+    }
+}
+
 static void look_at(void *opaque, const struct asset *asset)
 {
     struct look *look = opaque;
@@ -51,9 +69,7 @@ static void look_at(void *opaque, const struct asset *asset)
     if (seen->pictures++ > 0 && !is_same_format(&format, &look->format))
         seen->formats++;
     look->format = format;
-    seen->interlaced += now->frame->interlaced_frame;
-    seen->top_first +=
-        now->frame->interlaced_frame && now->frame->top_field_first;
+    look_at_fields(seen, asset);
     seen->repeating += now->repeats > 0;
     seen->captioned += now->captions_size > 0;
     seen->unsteady += !asset_is_steady(asset, now->pts - asset->first_pts);

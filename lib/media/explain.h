@@ -37,8 +37,11 @@ enum explain_pictures {
 /* What the pictures that were looked at are; counts. */
 struct explain_seen {
     int64_t pictures;
-    int64_t interlaced, top_first; /* flagged so */
+    int64_t interlaced, top_first; /* flagged so, or found */
+    int64_t found;                 /* of them, not flagged */
     int64_t repeating;             /* 2:3 pulldown flags */
+    int64_t fields, joined;        /* woven with another one again */
+    int64_t threes;                /* behind three fields of one picture */
     int64_t captioned;
     int64_t unsteady; /* not on the steady rate's grid */
     int64_t formats;  /* changes of size, pixel format, colours */

@@ -63,13 +63,14 @@ static json_t *picture_json(const struct explain *explain)
     if (explain->pictures == PICTURES_NONE)
         return json_null();
     return json_pack(
-        "{ss ss si si so so ss s[iiii] si si}", "kind",
+        "{ss ss si si so so ss s[iiii] si si si si}", "kind",
         KINDS[explain->pictures], "codec", explain->picture_codec, "width",
         format->width, "height", format->height, "pixel_aspect",
         ratio(format->sar), "rate", ratio(explain->rate), "pixel_format",
         pixels ? pixels : "?", "at", way->left, way->top, way->width,
         way->height, "looked_at", (int)explain->seen.pictures, "interlaced",
-        (int)explain->seen.interlaced);
+        (int)explain->seen.interlaced, "unflagged", (int)explain->seen.found,
+        "woven_fields", (int)explain->seen.joined);
 }
 
 static json_t *sound_json(const struct explain *explain)

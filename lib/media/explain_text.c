@@ -218,14 +218,23 @@ static void field_lines(struct page *page, const struct explain *explain)
             av_get_pix_fmt_name(explain->format.pixel_format));
         return;
     }
-    line = begin(page, "fields", "deinterlaced");
-    add(line, "deinterlaced, %s field first",
+    const bool is_film = seen->joined * 2 >= seen->fields;
+    line = begin(page, "fields", is_film ? "film in fields" : "deinterlaced");
+    add(line, "%s, %s field first",
+        is_film ? "film in fields, woven again" : "deinterlaced",
         seen->top_first == seen->interlaced ? "top"
         : seen->top_first == 0              ? "bottom"
                                             : "now top, now bottom");
+    if (seen->found > 0)
+        add(line, ", not flagged but combed");
     if (seen->interlaced < seen->pictures)
-        add(line, ", where flagged: %" PRId64 " of %" PRId64 " looked at",
-            seen->interlaced, seen->pictures);
+        add(line, ", where %s: %" PRId64 " of %" PRId64 " looked at",
+            seen->found > 0 ? "so" : "flagged", seen->interlaced,
+            seen->pictures);
+    if (seen->threes > 0 && is_film) {
+        line = begin(page, "pulldown", "pulldown undone");
+        add(line, "2:3 pulldown in its pictures: shown as the film it is");
+    }
 }
 
 static const char *turn_text(uint32_t turn)

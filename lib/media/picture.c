@@ -223,8 +223,6 @@ void picture_way_of(struct picture_way *way,
                     const struct house *house)
 {
     way->is_house = picture_is_house(format, house);
-    way->is_woven =
-        format->is_interlaced && deinterlace_can(format->pixel_format);
     way->matrix_out = colour_house_matrix(house);
     way->matrix_in = scaled_matrix(format, way->matrix_out);
     way->has_matrix = !format->tone && way->matrix_in != way->matrix_out;
@@ -336,17 +334,13 @@ static int make_memory(struct scaler *scaler, int width, int height)
     const bool has_flat =
         format->turn || scaler->way.width < scaler->house.width;
 
-    if (scaler->way.is_woven)
-        scaler->field =
-            picture_memory(format->width, format->height, format->pixel_format);
     if (has_flat)
         scaler->flat = picture_memory(width, height, AV_PIX_FMT_YUV420P);
     if (format->has_alpha)
         scaler->alpha = picture_memory(width, height, AV_PIX_FMT_GRAY8);
     if (format->tone)
         scaler->deep = picture_memory(width, height, scaled_format(format));
-    return (scaler->way.is_woven && !scaler->field) ||
-                   (has_flat && !scaler->flat) ||
+    return (has_flat && !scaler->flat) ||
                    (format->has_alpha && !scaler->alpha) ||
                    (format->tone && !scaler->deep)
                ? -1
@@ -485,19 +479,46 @@ static int scale(struct scaler *scaler, const AVFrame *frame,
     return 0;
 }
 
+/* Pictures with and without fields may take turns, and are scaled alike. */
+static bool is_made_for(const struct scaler *scaler,
+                        const struct picture_format *format)
+{
+    struct picture_format wanted = *format;
+
+    wanted.is_interlaced = scaler->format.is_interlaced;
+    return scaler->sws && scaler->tone_peak == scaler->peak_nits &&
+           memcmp(&wanted, &scaler->format, sizeof(wanted)) == 0;
+}
+
+/* The field that is wanted, in full height: 0, -1 no memory. */
+static int make_field(struct scaler *scaler, const AVFrame *frame)
+{
+    if (scaler->field == NULL)
+        scaler->field =
+            picture_memory(frame->width, frame->height, frame->format);
+    if (scaler->field == NULL)
+        return -1;
+    if (scaler->partner == PARTNER_NONE)
+        deinterlace(scaler->field, scaler->former, frame, scaler->next,
+                    scaler->which);
+    else
+        fields_weave(scaler->field, scaler->former, frame, scaler->next,
+                     scaler->which);
+    return 0;
+}
+
 int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
                 uint32_t turn, const struct planes *to, struct err *err)
 {
     struct picture_format format;
 
     picture_format_of(&format, frame, sar, turn);
-    if ((scaler->sws == NULL || scaler->tone_peak != scaler->peak_nits ||
-         memcmp(&format, &scaler->format, sizeof(format)) != 0) &&
-        remake(scaler, &format, err) < 0)
+    if (!is_made_for(scaler, &format) && remake(scaler, &format, err) < 0)
         return -1;
-    if (scaler->field) {
-        deinterlace(scaler->field, scaler->former, frame, scaler->next,
-                    scaler->which);
+    if (format.is_interlaced && scaler->partner != PARTNER_OWN &&
+        deinterlace_can(format.pixel_format)) {
+        if (make_field(scaler, frame) < 0)
+            return err_set(err, ERR_SYSTEM, "no memory for a picture");
         frame = scaler->field;
     }
     bars(scaler, to);

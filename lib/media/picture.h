@@ -14,6 +14,7 @@
 #include "err/err.h"
 #include "frame/house.h"
 #include "media/colour.h"
+#include "media/fields.h"
 #include "media/tone.h"
 
 /* How a decoded picture is to be turned: transpose first, then mirror. */
@@ -63,7 +64,6 @@ bool picture_is_house(const struct picture_format *format,
 /* What has to be done to a picture, and where in the house's it then lies. */
 struct picture_way {
     bool is_house; /* nothing: it is taken as it is */
-    bool is_woven; /* two fields: deinterlaced */
     int left, top, width, height;
     int matrix_in;   /* of the scaled picture */
     int matrix_out;  /* the house's */
@@ -85,8 +85,9 @@ struct scaler {
     struct matrix matrix;
     /* Set by the owner before scaler_draw() of an interlaced picture. */
     const AVFrame *former, *next;
-    int which;      /* field: 0 the first in time, 1 the second */
-    AVFrame *field; /* deinterlaced, at source size */
+    int which; /* field: 0 the first in time, 1 the second */
+    enum field_partner partner;
+    AVFrame *field; /* deinterlaced or woven, at source size */
     AVFrame *flat;  /* scaled, not yet turned nor put between bars */
     AVFrame *alpha; /* scaled, 8 bits (with `deep`: made from its 10) */
     AVFrame *deep;  /* scaled, in 10 bits for `tone` */
