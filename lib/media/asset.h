@@ -73,6 +73,15 @@ struct packet_queue {
     size_t bytes;
 };
 
+/* Packets of video or audio whose time is in doubt, see asset_time.c. */
+struct doubt {
+    struct packet_queue held;
+    bool is_open;
+    bool is_back;              /* time went back, not ahead */
+    int64_t first_us, last_us; /* decoding times of the first and last one */
+    int64_t others;            /* packets of the other stream since */
+};
+
 /* Streams that may take over from the chosen ones, see asset_follow.c; video,
  * audio. */
 struct follow {
@@ -102,6 +111,7 @@ struct asset {
     AVCodecContext *video_decoder, *audio_decoder;
     struct packet_queue video_queue, audio_queue;
     struct follow follow;
+    struct doubt doubt[2];
     AVPacket *packet;
     AVPacket *changed; /* first of another codec, while the decoder drains */
     AVFrame *audio_frame;

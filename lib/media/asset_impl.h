@@ -52,6 +52,17 @@ void asset_begin_read(struct asset *asset);
 void asset_note_damage(struct asset *asset, int64_t ticks, AVRational base);
 void asset_note_packet(struct asset *asset, const AVPacket *packet);
 
+/* asset_time.c */
+
+/* A packet of video (0) or sound (1) into its queue, when its time is sure;
+ * takes its content. */
+void asset_place(struct asset *asset, AVPacket *packet, int kind);
+/* Nothing follows: what is still in doubt as well. */
+void asset_place_rest(struct asset *asset);
+void asset_forget_doubt(struct asset *asset);
+
+/* asset_read.c again */
+
 /* Forgets all packets, e.g. after a seek. */
 void asset_forget_packets(struct asset *asset);
 

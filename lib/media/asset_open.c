@@ -435,7 +435,9 @@ static int allocate(struct asset *asset)
     return queue_init(&asset->video_queue) < 0 ||
                    queue_init(&asset->audio_queue) < 0 ||
                    queue_init(&asset->follow.held[0]) < 0 ||
-                   queue_init(&asset->follow.held[1]) < 0
+                   queue_init(&asset->follow.held[1]) < 0 ||
+                   queue_init(&asset->doubt[0].held) < 0 ||
+                   queue_init(&asset->doubt[1].held) < 0
                ? -1
                : 0;
 }
@@ -486,6 +488,8 @@ void asset_free(struct asset *asset)
     queue_free(&asset->audio_queue);
     queue_free(&asset->follow.held[0]);
     queue_free(&asset->follow.held[1]);
+    queue_free(&asset->doubt[0].held);
+    queue_free(&asset->doubt[1].held);
     avcodec_free_context(&asset->video_decoder);
     avcodec_free_context(&asset->audio_decoder);
     sound_clear(&asset->sound);

@@ -1,9 +1,8 @@
 /*
  * asset_read: packets out of the container, in two queues.
  *
- * A demuxer that gives nothing but errors ends the asset.  Timestamps that
- * go back, or step by more than ten seconds, in a format that allows it
- * (MPEG-TS: a spliced recording) are brought into one line again.
+ * A demuxer that gives nothing but errors ends the asset.  Timestamps are
+ * looked at in asset_time.c.
  */
 #include "media/asset_impl.h"
 
@@ -91,6 +90,7 @@ void asset_forget_packets(struct asset *asset)
     asset->is_stale[0] = asset->is_stale[1] = false;
     asset->lost[0] = asset->lost[1] = 0;
     follow_reset(asset);
+    asset_forget_doubt(asset);
 }
 
 /*
@@ -192,40 +192,6 @@ struct asset_damage asset_damage(struct asset *asset)
     return damage;
 }
 
-/* Shifts timestamps behind a discontinuity; see the top. */
-static void straighten(struct asset *asset, AVPacket *packet)
-{
-    const AVRational base =
-        asset->format->streams[packet->stream_index]->time_base;
-    const int own = packet->stream_index == asset->video ? 0 : 1;
-    int64_t *expected = &asset->next_dts[own];
-    int64_t *offset = &asset->offset_us[own];
-
-    if (!(asset->format->iformat->flags & AVFMT_TS_DISCONT) ||
-        packet->dts == AV_NOPTS_VALUE)
-        return;
-    const int64_t dts = av_rescale_q(packet->dts, base, AV_TIME_BASE_Q);
-    if (*expected != AV_NOPTS_VALUE) {
-        const int64_t step = dts + *offset - *expected;
-        const int64_t other = asset->offset_us[!own];
-        if (step > JUMP_AHEAD_US || step < -JUMP_BACK_US) {
-            /* Both streams jump; by the same, or they would drift apart.  The
-             * first one to jump finds the other where it was itself. */
-            const bool has_other_jumped = other != *offset;
-            *offset -= step;
-            if (has_other_jumped && llabs(*offset - other) < JUMP_SAME_US)
-                *offset = other;
-        }
-    }
-    /* A damaged header makes pictures of hours; none of them is that late. */
-    const int64_t lasts = av_rescale_q(packet->duration, base, AV_TIME_BASE_Q);
-    *expected = dts + *offset + (lasts <= JUMP_AHEAD_US ? lasts : 0);
-    const int64_t shift = av_rescale_q(*offset, AV_TIME_BASE_Q, base);
-    packet->dts += shift;
-    if (packet->pts != AV_NOPTS_VALUE)
-        packet->pts += shift;
-}
-
 /* Why reading ended, when it was not the end of the file. */
 static void note_failure(struct asset *asset, int code)
 {
@@ -243,10 +209,6 @@ static void note_failure(struct asset *asset, int code)
 static void keep(struct asset *asset, int kind)
 {
     AVPacket *packet = asset->packet;
-    struct packet_queue *queue =
-        kind == 0 ? &asset->video_queue : &asset->audio_queue;
-    const AVRational base =
-        asset->format->streams[packet->stream_index]->time_base;
 
     if (is_left_over(asset, packet))
         return;
@@ -254,13 +216,7 @@ static void keep(struct asset *asset, int kind)
     const AVStream *stream = asset->format->streams[packet->stream_index];
     packet->opaque = (void *)(intptr_t)stream->codecpar->codec_id;
     time_by_index(asset, packet);
-    straighten(asset, packet);
-    if (packet->flags & AV_PKT_FLAG_CORRUPT)
-        asset_note_packet(asset, packet);
-    if (kind == 0 && packet->dts != AV_NOPTS_VALUE)
-        asset->newest_us = av_rescale_q(packet->dts, base, AV_TIME_BASE_Q);
-    if (!queue_push(queue, packet))
-        asset_note_packet(asset, packet);
+    asset_place(asset, packet, kind);
 }
 
 /* The stream that was held back is the chosen one now. */
@@ -288,6 +244,7 @@ static bool ends_reading(struct asset *asset, int rc)
         if (asset->follow.other[kind] >= 0)
             take_over(asset, kind);
     }
+    asset_place_rest(asset);
     return true;
 }
 

@@ -6,6 +6,7 @@ import case_pictures    # noqa: F401
 import case_sound       # noqa: F401
 import case_times       # noqa: F401
 import case_damage      # noqa: F401
+import case_odd         # noqa: F401
 
 # One of each kind that was wrong once, for a small selection.
 KNOWN_FAULTS = ("start-wrap-at-1s-ts", "splice-pids-ts", "damage-zero-avi", "h264-flv",

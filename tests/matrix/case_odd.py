@@ -1,0 +1,69 @@
+"""case_odd.py: what odd libraries have: damaged timestamps, files joined to each
+other, streams that are not what one wants."""
+from fractions import Fraction
+
+from make import NTSC, base, clip, ff, read, write
+from model import steady
+from registry import case
+
+X264 = "-c:v libx264 -preset ultrafast -crf 18 -g 12"
+
+
+# --- timestamps that are damaged ------------------------------------------------
+
+def loose(begin, end, **more):
+    return steady(NTSC, 75, loose=[(Fraction(begin, 10), Fraction(end, 10))],
+                  exact_seek=False, **more)
+
+
+def cluster(name, number, xor, free):
+    """One bit of a cluster's time (RFC 9559 5.1.3.1)."""
+    @case(f"damage-time-{name}-mkv")
+    def _(folder):
+        path = ff(f"{folder}/time.mkv", "-i", base(), f"{X264} -bf 0 -c:a pcm_s16le "
+                  "-cluster_time_limit 300")
+        data = read(path)
+        at = 0
+        for _ in range(number):
+            at = data.index(b"\x1f\x43\xb6\x75", at + 4)
+        time = data.index(b"\xe7\x82", at + 4, at + 24) + 2
+        data[time] ^= xor
+        return write(path, data), loose(*free)
+
+
+cluster("ahead", 4, 0x40, (6, 13))
+cluster("back", 7, 0x04, (9, 16))
+
+
+def flv_tag(name, kind):
+    """One bit of the thirtieth tag's time."""
+    @case(f"damage-time-{name}-flv")
+    def _(folder):
+        path = ff(f"{folder}/time.flv", "-i", base(), f"{X264} -bf 0 -c:a aac")
+        data = read(path)
+        at, count = 13, 0
+        while at + 11 < len(data):
+            count += data[at] == kind
+            if data[at] == kind and count == 30:
+                data[at + 4] ^= 0x10
+            at += 15 + int.from_bytes(data[at + 1:at + 4], "big")
+        return write(path, data), loose(5, 12, reach_ms=25)
+
+
+flv_tag("video", 9)
+flv_tag("audio", 8)
+
+
+# --- one file behind another ----------------------------------------------------
+
+@case("joined-webm")
+def joined(folder):
+    """Two files with a header and a time of their own each."""
+    data = b""
+    for first, count in ((0, 30), (30, 45)):
+        part = clip("part.mov", NTSC, count, gop=1, bframes=0, crf=12, start=first)
+        data += read(ff(f"{folder}/part.webm", "-i", part, "-c:v libvpx -deadline realtime "
+                        "-cpu-used 8 -b:v 2M -c:a libvorbis"))
+    joint = (30 / NTSC - Fraction(1, 10), 30 / NTSC + Fraction(1, 10))
+    want = steady(NTSC, 75, reach_ms=20, silent=[joint], thin=[joint])
+    return write(f"{folder}/joined.webm", data), want
