@@ -66,6 +66,11 @@ void asset_forget_doubt(struct asset *asset);
 /* Forgets all packets, e.g. after a seek. */
 void asset_forget_packets(struct asset *asset);
 
+/* asset_choose.c */
+
+/* Which streams are played; -1: there is none of them. */
+void asset_choose(struct asset *asset, const struct asset_config *config);
+
 /* asset_follow.c; `kind` is 0 for video, 1 for sound */
 
 /* The streams are chosen: nothing is read of those that have no part in it. */

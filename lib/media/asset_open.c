@@ -9,7 +9,6 @@
 
 #include "clock/clock.h"
 #include "media/av.h"
-#include "media/language.h"
 #include "media/tone.h"
 
 /* More than 8K pictures have is an attack on our memory. */
@@ -78,38 +77,6 @@ static void close_container(struct asset *asset)
 {
     avformat_close_input(&asset->format);
     asset_io_close(asset);
-}
-
-static int preferred_audio(const AVFormatContext *format,
-                           const struct asset_config *config)
-{
-    for (int l = 0; l < config->languages; l++) {
-        for (unsigned i = 0; i < format->nb_streams; i++) {
-            const AVStream *stream = format->streams[i];
-            const AVDictionaryEntry *tag =
-                av_dict_get(stream->metadata, "language", NULL, 0);
-            if (stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO && tag &&
-                language_matches(tag->value, config->language[l]))
-                return (int)i;
-        }
-    }
-    return -1;
-}
-
-static void choose_streams(struct asset *asset,
-                           const struct asset_config *config)
-{
-    AVFormatContext *format = asset->format;
-
-    asset->video =
-        av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
-    asset->audio = preferred_audio(format, config);
-    if (asset->audio < 0)
-        asset->audio = av_find_best_stream(format, AVMEDIA_TYPE_AUDIO, -1,
-                                           asset->video, NULL, 0);
-    asset->video = FFMAX(asset->video, -1);
-    asset->audio = FFMAX(asset->audio, -1);
-    follow_choose(asset);
 }
 
 /* Frame threads cost memory and delay, so small pictures get one. */
@@ -314,7 +281,7 @@ static int open_decoders(struct asset *asset, struct err *err)
 static int open_streams(struct asset *asset, const struct asset_config *config,
                         struct err *err)
 {
-    choose_streams(asset, config);
+    asset_choose(asset, config);
     if (asset->video < 0 && asset->audio < 0)
         return err_set(err, ERR_INPUT,
                        "asset %s: has neither picture nor sound; " REMEDY,

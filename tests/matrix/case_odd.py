@@ -67,3 +67,48 @@ def joined(folder):
     joint = (30 / NTSC - Fraction(1, 10), 30 / NTSC + Fraction(1, 10))
     want = steady(NTSC, 75, reach_ms=20, silent=[joint], thin=[joint])
     return write(f"{folder}/joined.webm", data), want
+
+
+# --- sound beside the programme -------------------------------------------------
+
+def tracks(name, ending, wanted, languages, roles, words="-c:v copy -c:a aac"):
+    """Another clip's sound first, which is not the one to be heard."""
+    @case(f"tracks-{name}-{ending}")
+    def _(folder):
+        path = ff(f"{folder}/tracks.{ending}", "-i", base(), "-i",
+                  clip("deu.mov", frames=75, number=9), "-map 0:v -map 1:a -map 0:a",
+                  *(f"-metadata:s:a:{n} language={languages[n]} -disposition:a:{n} {roles[n]}"
+                    for n in (0, 1)), words)
+        return path, steady(NTSC, 75), {"audio": wanted} if wanted else {}
+
+
+tracks("commentary", "mkv", ["en"], ("eng", "eng"), ("comment", "0"))
+tracks("commentary-default", "mkv", ["en"], ("eng", "eng"), ("comment+default", "0"))
+tracks("commentary-alone-wanted", "mkv", ["en"], ("eng", "jpn"), ("comment", "0"))
+tracks("commentary-none-wanted", "mkv", [], ("eng", "eng"), ("comment", "0"))
+tracks("described", "mkv", ["en"], ("eng", "eng"), ("visual_impaired+default", "0"))
+tracks("described-best", "mkv", ["fr", "de"], ("eng", "ger"), ("0", "visual_impaired"))
+tracks("default-second", "mkv", ["en"], ("eng", "eng"), ("0", "default"))
+tracks("described", "ts", ["en"], ("eng", "eng"), ("visual_impaired", "0"), f"{X264} -c:a aac")
+tracks("effects", "ts", ["en"], ("eng", "eng"), ("clean_effects", "0"), f"{X264} -c:a aac")
+
+
+@case("tracks-other-programme-ts")
+def other_programme(folder):
+    """The language that is wanted is another programme's."""
+    path = ff(f"{folder}/two.ts", "-i", base(), "-i", clip("deu.mov", frames=75, number=9),
+              f"-map 0:v -map 0:a -map 1:v -map 1:a {X264} -b:a 256k -c:a aac",
+              "-program program_num=1:st=0:st=1 -program program_num=2:st=2:st=3 "
+              "-metadata:s:a:0 language=eng -metadata:s:a:1 language=deu")
+    return path, steady(NTSC, 75), {"audio": ["de"]}
+
+
+@case("tracks-unknown-coding-mov")
+def unknown_coding(folder):
+    """The first track is of a coding that nobody knows."""
+    path = ff(f"{folder}/tracks.mov", "-i", base(), "-map 0:v -map 0:a -map 0:a -c:v copy "
+              "-c:a:0 pcm_s24le -c:a:1 pcm_s16le")
+    data = read(path)
+    at = data.index(b"in24")
+    data[at:at + 4] = b"x?24"
+    return write(path, data), steady(NTSC, 75)
