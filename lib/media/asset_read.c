@@ -6,7 +6,7 @@
  */
 #include "media/asset_impl.h"
 
-#include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 
 #include "clock/clock.h"
@@ -192,13 +192,42 @@ struct asset_damage asset_damage(struct asset *asset)
     return damage;
 }
 
+/* Is it about what was read, and not about reading? */
+static bool is_of_data(int code)
+{
+    switch (code) {
+    case AVERROR_INVALIDDATA:
+    case AVERROR_PATCHWELCOME: /* a chained Ogg with pictures */
+    case AVERROR_BUG:
+    case AVERROR_BUG2:
+    case AVERROR_UNKNOWN:
+    case AVERROR_STREAM_NOT_FOUND:
+    case AVERROR(EPERM): /* the -1 of old demuxers */
+    case AVERROR(EINVAL):
+    case AVERROR(ENOMEM): /* for what a damaged size asks */
+    case AVERROR(ERANGE):
+        return true;
+    default: /* libav's codes, not ours */
+        return false;
+    }
+}
+
+/* Old demuxers say -1 for whatever happened. */
+static int read_code(const struct asset *asset, int code)
+{
+    const AVIOContext *io = asset->format->pb;
+
+    if (code != AVERROR(EPERM) || io == NULL)
+        return code;
+    return io->error < 0 ? io->error : io->eof_reached ? AVERROR_EOF : code;
+}
+
 /* Why reading ended, when it was not the end of the file. */
 static void note_failure(struct asset *asset, int code)
 {
     asset->is_at_end = true;
     code = asset_reason(asset, code);
-    if (code == AVERROR_EOF || code == AVERROR_INVALIDDATA ||
-        code == AVERROR_EXIT)
+    if (code == AVERROR_EOF || code == AVERROR_EXIT || is_of_data(code))
         return;
     asset->is_broken = true;
     av_fail(&asset->why_broken, code, "see that it stays readable",
@@ -230,7 +259,7 @@ static void take_over(struct asset *asset, int kind)
 /* Nothing more, or an error: true when there is no use in going on. */
 static bool ends_reading(struct asset *asset, int rc)
 {
-    const bool may_go_on = rc == AVERROR(EAGAIN) || rc == AVERROR_INVALIDDATA;
+    const bool may_go_on = rc == AVERROR(EAGAIN) || is_of_data(rc);
 
     if (rc != AVERROR_EOF && rc != AVERROR_EXIT)
         asset_note_damage(asset,
@@ -258,7 +287,7 @@ static bool read_one(struct asset *asset)
     asset_begin_read(asset);
     const int rc = av_read_frame(asset->format, packet);
     if (rc < 0)
-        return !ends_reading(asset, rc);
+        return !ends_reading(asset, read_code(asset, rc));
     asset->read_errors = 0;
     if (packet->stream_index == asset->video ||
         packet->stream_index == asset->audio) {

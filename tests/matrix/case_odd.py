@@ -69,6 +69,28 @@ def joined(folder):
     return write(f"{folder}/joined.webm", data), want
 
 
+# --- what a demuxer does not understand -----------------------------------------
+
+@case("gxf")
+def gxf(folder):
+    """Its demuxer gives -1 at the end of the file."""
+    path = ff(f"{folder}/clip.gxf", "-i", base(), "-vf scale=720:480 -c:v mpeg2video -q:v 2 "
+              "-bf 0 -g 1 -c:a pcm_s16le -ac 1")
+    return path, steady(NTSC, 75)
+
+
+@case("joined-ogg")
+def joined_ogg(folder):
+    """Ogg with pictures, one behind the other: libav reads the first, and says
+    that the rest is not written yet."""
+    data = b""
+    for first, count in ((0, 30), (30, 45)):
+        part = clip("part.mov", NTSC, count, gop=1, bframes=0, crf=12, start=first)
+        data += read(ff(f"{folder}/part.ogv", "-i", part, "-c:v libtheora -q:v 9 -c:a libvorbis"))
+    want = steady(NTSC, 30, silent=[(29 / NTSC, Fraction(1))])
+    return write(f"{folder}/joined.ogv", data), want
+
+
 # --- sound beside the programme -------------------------------------------------
 
 def tracks(name, ending, wanted, languages, roles, words="-c:v copy -c:a aac"):
