@@ -139,6 +139,7 @@ struct asset {
     bool has_shown; /* a picture since the last seek */
     int drain_errors;
     bool skips_damaged;   /* after a seek: wait for a whole picture */
+    int damaged_left;     /* at the start: leave out at most so many */
     int64_t hurry_until;  /* packets before need only their references */
     int64_t hurried_past; /* latest timestamp that may have been left out */
     AVRational base;      /* of the timeline: video's, else 1/sample rate */

@@ -94,6 +94,8 @@ int asset_rewind(struct asset *asset, int64_t position, struct err *err);
 
 /* Decodes the next picture into asset->next: 1, 0 at the end, -1 stopped. */
 int asset_decode_next(struct asset *asset);
+/* The one that is the asset's first. */
+int asset_decode_first(struct asset *asset);
 void asset_video_reset(struct asset *asset);
 /* Is a picture with this timestamp on screen by then? */
 bool asset_is_due(const struct asset *asset, int64_t pts,

@@ -330,7 +330,7 @@ static void note_lag(struct asset *asset)
 static int first_picture(struct asset *asset, struct err *err)
 {
     if (asset->video >= 0) {
-        const int rc = asset_decode_next(asset);
+        const int rc = asset_decode_first(asset);
         if (rc == 1 && !asset->has_first) {
             asset->first_pts = asset->next.pts;
             note_lag(asset);

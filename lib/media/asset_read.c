@@ -14,6 +14,7 @@
 
 int queue_init(struct packet_queue *queue)
 {
+    queue->bytes = 0;
     queue->packets =
         av_fifo_alloc2(64, sizeof(AVPacket *), AV_FIFO_FLAG_AUTO_GROW);
     if (queue->packets == NULL)

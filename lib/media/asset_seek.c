@@ -85,7 +85,7 @@ static int landed(struct asset *asset, const struct moment *moment,
 static bool is_first_again(struct asset *asset, int64_t position)
 {
     if (asset->video >= 0)
-        return asset_decode_next(asset) == 1 &&
+        return asset_decode_first(asset) == 1 &&
                asset->next.pts == asset->first_pts;
     asset_fill_sound(asset, position + 1);
     return asset->sound.has_position && asset->sound.start <= position;

@@ -7,6 +7,12 @@
 #include "clock/clock.h"
 #include "media/picture.h"
 
+/* So far from the start a key picture is looked for. */
+#define KEY_PACKETS 600
+#define KEY_BYTES   (32u << 20)
+/* Pictures that may refer to what lies before it. */
+#define DAMAGED_FIRST 16
+
 int64_t asset_work_us(const struct asset *asset)
 {
     return clock_monotonic_us() - asset->waited_us;
@@ -244,12 +250,53 @@ static bool go_on(struct asset *asset)
 /* After a seek a decoder may give pictures whose references are missing. */
 static bool is_unwanted(struct asset *asset, const AVFrame *frame)
 {
-    if (!asset->skips_damaged)
-        return false;
-    if (frame->flags & AV_FRAME_FLAG_CORRUPT)
+    const bool is_damaged = (frame->flags & AV_FRAME_FLAG_CORRUPT) != 0;
+
+    /* At the start, those that refer to what came before it; never all. */
+    if (is_damaged && asset->damaged_left > 0 && !asset->is_draining) {
+        asset->damaged_left--;
         return true;
-    asset->skips_damaged = false;
-    return false;
+    }
+    asset->damaged_left = 0;
+    asset->skips_damaged = asset->skips_damaged && is_damaged;
+    return asset->skips_damaged;
+}
+
+/*
+ * A recording of a transport stream begins anywhere.  What lies before its
+ * first key picture would be shown as grey smear, so it goes; without one soon,
+ * all is taken as it is.  Other codecs' decoders see to that themselves.
+ */
+static void skip_to_key(struct asset *asset)
+{
+    const enum AVCodecID codec = asset->video_decoder->codec_id;
+    struct packet_queue kept;
+
+    if ((codec != AV_CODEC_ID_H264 && codec != AV_CODEC_ID_HEVC) ||
+        queue_init(&kept) < 0)
+        return;
+    for (int i = 0; i < KEY_PACKETS && kept.bytes < KEY_BYTES; i++) {
+        if (asset_read_video(asset) != 1)
+            break;
+        const bool is_key = (asset->packet->flags & AV_PKT_FLAG_KEY) != 0;
+        if (is_key)
+            queue_clear(&kept);
+        if (!queue_push(&kept, asset->packet) || is_key)
+            break;
+    }
+    while (queue_take(&asset->video_queue, asset->packet))
+        queue_push(&kept, asset->packet);
+    queue_free(&asset->video_queue);
+    asset->video_queue = kept;
+}
+
+int asset_decode_first(struct asset *asset)
+{
+    skip_to_key(asset);
+    asset->damaged_left = DAMAGED_FIRST;
+    const int rc = asset_decode_next(asset);
+    asset->damaged_left = 0;
+    return rc;
 }
 
 int asset_decode_next(struct asset *asset)

@@ -2,8 +2,8 @@
 other, streams that are not what one wants."""
 from fractions import Fraction
 
-from make import NTSC, base, clip, ff, read, write
-from model import steady
+from make import NTSC, base, clip, ff, packets, read, write
+from model import Want, bursts, steady
 from registry import case
 
 X264 = "-c:v libx264 -preset ultrafast -crf 18 -g 12"
@@ -67,6 +67,39 @@ def joined(folder):
     joint = (30 / NTSC - Fraction(1, 10), 30 / NTSC + Fraction(1, 10))
     want = steady(NTSC, 75, reach_ms=20, silent=[joint], thin=[joint])
     return write(f"{folder}/joined.webm", data), want
+
+
+# --- recordings that begin anywhere ---------------------------------------------
+
+def begins_between(name, words):
+    """Cut off before the sixth picture of a group of 15: time 0 is the next key
+    picture, not a smear."""
+    @case(f"begins-between-{name}-ts")
+    def _(folder):
+        path = ff(f"{folder}/all.ts", "-i", base(), words, "-c:a aac")
+        at = packets(path, "v:0")[5][2] // 188 * 188
+        want = Want([(n / NTSC, n + 15) for n in range(60)], 60 / NTSC,
+                    bursts=bursts(NTSC, 15, 75))
+        return write(path, read(path)[at:]), want
+
+
+begins_between("h264", "-c:v libx264 -preset ultrafast -crf 18 -g 15 -keyint_min 15 -bf 0")
+begins_between("hevc", "-c:v libx265 -preset ultrafast -x265-params "
+               "log-level=none:keyint=15:min-keyint=15:bframes=0")
+begins_between("mpeg2", "-c:v mpeg2video -q:v 3 -bf 2 -g 15 -sc_threshold 1000000000")
+
+
+def junk_first(name, count, pid):
+    @case(f"begins-with-{name}-ts")
+    def _(folder):
+        path = ff(f"{folder}/all.ts", "-i", base(), f"{X264} -bf 2 -c:a aac")
+        junk = b"".join(bytes([0x47, pid >> 8, pid & 255, 0x10 | n]) +
+                        bytes((n * 7 + i) & 255 for i in range(184)) for n in range(16))
+        return write(path, junk * (count // 16) + bytes(read(path))), steady(NTSC, 75)
+
+
+junk_first("6mb-of-nothing", 33000, 0x1fff)
+junk_first("6mb-of-data", 33000, 0x300)
 
 
 # --- what a demuxer does not understand -----------------------------------------
