@@ -96,6 +96,26 @@ tagged() {
     done
 }
 
+@test "the alpha that WebM keeps beside its pictures lies over black" {
+    local codec half
+    CLIP=$BATS_TEST_TMPDIR/alpha.webm
+    for codec in "libvpx -auto-alt-ref 0" libvpx-vp9; do
+        # the left half is transparent
+        # shellcheck disable=SC2086
+        ffmpeg -nostdin -v error -y -f lavfi -i "color=white:s=320x180:r=25,
+            format=yuva420p,geq=lum=lum(X\,Y):cb=128:cr=128:a=255*gte(X\,160)" \
+            -frames:v 5 -c:v $codec -b:v 1M "$CLIP"
+        half=$("$BIN/rv-decode" --nut --house 320x180@25 "$CLIP" |
+            ffmpeg -nostdin -v error -f nut -i - -vf extractplanes=y,crop=2:2:79:90 \
+                -f rawvideo - | od -An -tu1 -N4)
+        assert_eq "$half" "  16  16  16  16" "$codec"
+        half=$("$BIN/rv-decode" --nut --house 320x180@25 "$CLIP" |
+            ffmpeg -nostdin -v error -f nut -i - -vf extractplanes=y,crop=2:2:240:90 \
+                -f rawvideo - | od -An -tu1 -N4)
+        assert_eq "$half" " 235 235 235 235" "$codec"
+    done
+}
+
 # A GIF has its own palette: the bars' colours.
 palette() {
     case $1 in

@@ -113,13 +113,29 @@ static int checks_of(enum AVCodecID codec)
     }
 }
 
+/* libav's own decoders of VP8 and VP9 leave their alpha out. */
+static const AVCodec *find_decoder(const AVStream *stream)
+{
+    const enum AVCodecID id = stream->codecpar->codec_id;
+    const AVDictionaryEntry *tag =
+        av_dict_get(stream->metadata, "alpha_mode", NULL, 0);
+    const char *name = id == AV_CODEC_ID_VP8   ? "libvpx"
+                       : id == AV_CODEC_ID_VP9 ? "libvpx-vp9"
+                                               : NULL;
+    const bool has_alpha = tag && strcmp(tag->value, "1") == 0;
+    const AVCodec *codec =
+        has_alpha && name ? avcodec_find_decoder_by_name(name) : NULL;
+
+    return codec ? codec : avcodec_find_decoder(id);
+}
+
 /* A decoder for a stream; gives, NULL with the sentence. */
 static AVCodecContext *open_decoder(struct asset *asset, int index,
                                     bool is_video, struct err *err)
 {
     const AVStream *stream = asset->format->streams[index];
     const AVCodecParameters *par = stream->codecpar;
-    const AVCodec *codec = avcodec_find_decoder(par->codec_id);
+    const AVCodec *codec = find_decoder(stream);
 
     if (codec == NULL) {
         const bool is_known = par->codec_id != AV_CODEC_ID_NONE;
