@@ -54,6 +54,32 @@ read_back() {
         "$TOOLS/rv-readmarks" --summary - | jq -r .runs
 }
 
+@test "a photograph may be larger than a film's pictures, which are refused by name" {
+    local size=8256x5504
+    CLIP=$BATS_TEST_TMPDIR/large.jpg
+    ffmpeg -nostdin -v error -y -f lavfi -i color=white:s=$size:r=25 -frames:v 1 "$CLIP"
+    assert_eq "$(lies 320x180)" "$("$PYTHON" "$ROOT/tests/shape.py" want $size 1 320x180)"
+    white $size 1:1 gray
+    run -1 "$BIN/rv-decode" --explain "$CLIP"
+    assert_eq "$output" "rv-decode: asset $CLIP: its pictures of $size are too large; scale them down to 37 megapixels"
+}
+
+@test "a cover that says so is turned" {
+    local turned=$BATS_TEST_TMPDIR/turned.jpg
+    ffmpeg -nostdin -v error -y -f lavfi -i color=white:s=320x180:r=25 -frames:v 1 "$turned"
+    "$PYTHON" - "$turned" <<'EOF'
+import struct, sys
+data = open(sys.argv[1], "rb").read()
+# Exif 2.3 4.6.4: Orientation, a SHORT, "the 0th row is the right-hand side"
+exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIII", 8, 1, 0x112, 3, 1, 6, 0)
+open(sys.argv[1], "wb").write(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+EOF
+    CLIP=$BATS_TEST_TMPDIR/cover.m4a
+    ffmpeg -nostdin -v error -y -f lavfi -i sine=d=1 -i "$turned" -map 0 -map 1 -c:v copy \
+        -disposition:v attached_pic "$CLIP"
+    assert_eq "$(lies 320x180)" "$("$PYTHON" "$ROOT/tests/shape.py" want 180x320 1 320x180)"
+}
+
 @test "marks can be read in any shape, up and down in size" {
     local sar house scale clip
     clip=$(make_clip shape.mov --rate 25 --frames 10 --size 640x360)

@@ -97,6 +97,9 @@ int asset_decode_next(struct asset *asset);
 /* The one that is the asset's first. */
 int asset_decode_first(struct asset *asset);
 void asset_video_reset(struct asset *asset);
+/* Pixel aspect and turn of a picture of the video stream. */
+void asset_shape(struct asset *asset, AVFrame *frame,
+                 struct asset_picture *picture);
 /* Is a picture with this timestamp on screen by then? */
 bool asset_is_due(const struct asset *asset, int64_t pts,
                   const struct moment *moment);

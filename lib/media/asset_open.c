@@ -6,14 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 #include <bsd/string.h>
+#include <libavutil/imgutils.h>
 
 #include "clock/clock.h"
 #include "media/av.h"
 #include "media/tone.h"
 
-/* More than 8K pictures have is an attack on our memory. */
+/* More than 8K pictures have is an attack on our memory... */
 #define PIXELS_MAX (36 << 20)
-#define REMEDY     "give a file that ffprobe can read"
+/* ... but a photograph is one picture alone: 200 megapixels in RGB. */
+#define STILL_BYTES_MAX (640 << 20)
+#define REMEDY          "give a file that ffprobe can read"
 
 /* Nothing came in time; libav says only that we asked it to end. */
 int asset_reason(const struct asset *asset, int code)
@@ -113,6 +116,27 @@ static int checks_of(enum AVCodecID codec)
     }
 }
 
+/* The largest pictures that this stream may have. */
+static int64_t most_pixels(const struct asset *asset,
+                           const AVCodecParameters *par)
+{
+    const char *container = asset->format->iformat->name;
+    const size_t length = strlen(container);
+    const bool is_still =
+        strcmp(container, "image2") == 0 ||
+        (length > 5 && strcmp(container + length - 5, "_pipe") == 0);
+    const int bytes =
+        is_still
+            ? av_image_get_buffer_size(par->format, par->width, par->height, 1)
+            : -1;
+
+    /* Decoders round its sides up. */
+    return bytes > 0 && bytes <= STILL_BYTES_MAX
+               ? FFMAX(PIXELS_MAX,
+                       (int64_t)(par->width + 256) * (par->height + 256))
+               : PIXELS_MAX;
+}
+
 /* libav's own decoders of VP8 and VP9 leave their alpha out. */
 static const AVCodec *find_decoder(const AVStream *stream)
 {
@@ -146,6 +170,14 @@ static AVCodecContext *open_decoder(struct asset *asset, int index,
                          : "an unknown coding");
         return NULL;
     }
+    const int64_t most = most_pixels(asset, par);
+    if ((int64_t)par->width * par->height > most) {
+        err_set(err, ERR_INPUT,
+                "asset %s: its pictures of %dx%d are too large; scale them "
+                "down to %d megapixels",
+                asset->path, par->width, par->height, PIXELS_MAX / 1000000);
+        return NULL;
+    }
     AVCodecContext *decoder = avcodec_alloc_context3(codec);
     int rc =
         decoder ? avcodec_parameters_to_context(decoder, par) : AVERROR(ENOMEM);
@@ -153,7 +185,7 @@ static AVCodecContext *open_decoder(struct asset *asset, int index,
         decoder->pkt_timebase = stream->time_base;
         decoder->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
         decoder->thread_count = 1;
-        decoder->max_pixels = PIXELS_MAX;
+        decoder->max_pixels = most;
         decoder->err_recognition |= checks_of(par->codec_id);
         if (is_video) {
             decoder->flags |= AV_CODEC_FLAG_UNALIGNED;
@@ -207,6 +239,8 @@ static void decode_still(struct asset *asset)
         avcodec_send_packet(decoder, NULL) < 0 ||
         avcodec_receive_frame(decoder, asset->still) < 0)
         av_frame_free(&asset->still);
+    if (asset->still)
+        asset_shape(asset, asset->still, &asset->now);
     avcodec_free_context(&decoder);
 }
 

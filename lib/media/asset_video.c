@@ -51,6 +51,14 @@ static uint32_t turn_of(const struct asset *asset, const AVFrame *frame)
                : 0u;
 }
 
+void asset_shape(struct asset *asset, AVFrame *frame,
+                 struct asset_picture *picture)
+{
+    picture->sar = av_guess_sample_aspect_ratio(
+        asset->format, asset->format->streams[asset->video], frame);
+    picture->turn = turn_of(asset, frame);
+}
+
 /* Ticks of one picture by the stream's rate; at least 1. */
 static int64_t usual_duration(const struct asset *asset)
 {
@@ -159,7 +167,6 @@ static void finish_next(struct asset *asset, int64_t former_pts,
     struct asset_picture *next = &asset->next;
     const int former_repeats = next->repeats;
     AVFrame *frame = next->frame;
-    AVStream *stream = asset->format->streams[asset->video];
 
     next->pts = frame->best_effort_timestamp;
     if (next->pts == AV_NOPTS_VALUE)
@@ -182,8 +189,7 @@ static void finish_next(struct asset *asset, int64_t former_pts,
     next->number = asset->pictures++;
     next->field = 0;
     next->work_us = asset->packet_work_us;
-    next->sar = av_guess_sample_aspect_ratio(asset->format, stream, frame);
-    next->turn = turn_of(asset, frame);
+    asset_shape(asset, frame, next);
     note_captions(next);
     if (frame->flags & AV_FRAME_FLAG_CORRUPT || frame->decode_error_flags)
         asset_note_damage(asset, next->pts, asset->base);

@@ -131,12 +131,12 @@ static void note_picture(struct explain *explain, const struct asset *asset)
 {
     const bool is_cover = asset->video < 0 && asset->still;
     const AVFrame *frame = is_cover ? asset->still : asset->next.frame;
-    const struct asset_picture *next = &asset->next;
+    const struct asset_picture *shape = is_cover ? &asset->now : &asset->next;
 
     if (asset->video < 0 && !is_cover)
         return;
     explain->pictures = is_cover ? PICTURES_COVER : PICTURES_MOVING;
-    picture_format_of(&explain->format, frame, next->sar, next->turn);
+    picture_format_of(&explain->format, frame, shape->sar, shape->turn);
     picture_way_of(&explain->way, &explain->format, &explain->house);
     explain->has_colours = frame->colorspace != AVCOL_SPC_UNSPECIFIED;
     explain->peak_nits = asset->peak_nits;
