@@ -32,6 +32,7 @@ tagged() {
     case $1 in
     601) echo -colorspace smpte170m ;;
     709) echo -colorspace bt709 ;;
+    ycgco) echo -colorspace ycgco ;;
     esac
 }
 
@@ -48,9 +49,9 @@ tagged() {
     done
 }
 
-@test "bars in either matrix and range come out in the house's" {
+@test "bars in each matrix and range come out in the house's" {
     local matrix range
-    for matrix in 601 709; do
+    for matrix in 601 709 ycgco; do
         for range in tv pc; do
             for format in yuv420p yuv422p10le yuv444p; do
                 # shellcheck disable=SC2046

@@ -418,6 +418,8 @@ static const char *matrix_text(int matrix)
         return "SMPTE 240M";
     case AVCOL_SPC_BT2020_NCL:
         return "BT.2020";
+    case AVCOL_SPC_YCGCO:
+        return "YCgCo";
     default: /* colour_matrix_of() gives no others */
         return "BT.709";
     }

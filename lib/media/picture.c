@@ -355,10 +355,12 @@ static int make_colours(struct scaler *scaler)
     const struct tone_config config = { .kind = (enum tone_kind)format->tone,
                                         .primaries = format->primaries,
                                         .from = way->matrix_in,
+                                        .is_full = format->is_full,
                                         .to = way->matrix_out,
                                         .peak_nits = scaler->peak_nits };
 
-    matrix_init(&scaler->matrix, way->matrix_in, way->matrix_out);
+    matrix_init(&scaler->matrix, way->matrix_in, format->is_full,
+                way->matrix_out);
     scaler->tone_peak = scaler->peak_nits;
     if (format->tone)
         scaler->tone = tone_new(&config);

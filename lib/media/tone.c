@@ -29,8 +29,8 @@ struct tone {
     float gain[LIGHT_STEPS];   /* of signals, by the largest light */
     float signal[LIGHT_STEPS]; /* by light */
     float primaries[3][3];
-    int to_red, to_blue, green_blue, green_red; /* of Cr and Cb, 16.16 */
-    float kr, kg, kb, per_cb, per_cr;           /* of what comes out */
+    int to_rgb[3][2];                 /* of Cb and Cr, 16.16 */
+    float kr, kg, kb, per_cb, per_cr; /* of what comes out */
 };
 
 /* --- what a picture says -------------------------------------------------- */
@@ -202,19 +202,15 @@ static int fixed(double value)
     return (int)lround(value * 65536);
 }
 
-/* The matrices: ITU-T H.273 8.3. */
-static void set_matrices(struct tone *tone, int from, int to)
+static void set_matrices(struct tone *tone, const struct tone_config *config)
 {
-    double kr, kb;
-
-    colour_weights(from, &kr, &kb);
-    const double kg = 1 - kr - kb;
     const double unit = 4.0 * 876 / 896;
-    tone->to_red = fixed(unit * 2 * (1 - kr));
-    tone->to_blue = fixed(unit * 2 * (1 - kb));
-    tone->green_red = fixed(-unit * 2 * (1 - kr) * kr / kg);
-    tone->green_blue = fixed(-unit * 2 * (1 - kb) * kb / kg);
-    colour_weights(to, &kr, &kb);
+    double kr, kb, to[3][2];
+
+    colour_to_rgb(config->from, config->is_full, to);
+    for (int i = 0; i < 6; i++)
+        tone->to_rgb[i / 2][i % 2] = fixed(unit * to[i / 2][i % 2]);
+    colour_weights(config->to, &kr, &kb);
     tone->kr = (float)kr;
     tone->kb = (float)kb;
     tone->kg = (float)(1 - kr - kb);
@@ -246,7 +242,7 @@ struct tone *tone_new(const struct tone_config *config)
            : config->primaries == AVCOL_PRI_SMPTE432 ? P3
                                                      : SAME,
            sizeof(tone->primaries));
-    set_matrices(tone, config->from, config->to);
+    set_matrices(tone, config);
     return tone;
 }
 
@@ -329,9 +325,10 @@ static void block(const struct tone *tone, const uint16_t *const in[4],
 {
     const int u = (in[2][x / 2] & 1023) - 512;
     const int v = (in[3][x / 2] & 1023) - 512;
-    const int red = (tone->to_red * v) >> 16;
-    const int green = (tone->green_blue * u + tone->green_red * v) >> 16;
-    const int blue = (tone->to_blue * u) >> 16;
+    const int(*to)[2] = tone->to_rgb;
+    const int red = (to[0][0] * u + to[0][1] * v) >> 16;
+    const int green = (to[1][0] * u + to[1][1] * v) >> 16;
+    const int blue = (to[2][0] * u + to[2][1] * v) >> 16;
     float cb = 0;
     float cr = 0;
 

@@ -40,6 +40,7 @@ struct tone_config {
     enum tone_kind kind;
     int primaries; /* AVCOL_PRI_... */
     int from, to;  /* matrices, as colour_matrix_of() */
+    bool is_full;  /* the source's range */
     int peak_nits; /* of PQ; 0: TONE_PEAK_NITS */
 };
 
