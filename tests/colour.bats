@@ -118,6 +118,13 @@ palette() {
     done
 }
 
+space() {
+    case $1 in
+    *-ictcp) echo ictcp ;;
+    *) echo bt2020nc ;;
+    esac
+}
+
 # light KIND TRC [PEAK] -- CODEC-OPTIONS...: patches of known light into $CLIP
 light() {
     local kind=$1 trc=$2
@@ -125,7 +132,7 @@ light() {
     shift 2
     "$PYTHON" "$ROOT/tests/hdr.py" make "$kind" 960x360 |
         ffmpeg -nostdin -v error -y -f rawvideo -pix_fmt yuv420p10le -s 960x360 -r 25 \
-            -i - -frames:v 1 -color_range tv -colorspace bt2020nc \
+            -i - -frames:v 1 -color_range tv -colorspace "$(space "$kind")" \
             -color_primaries bt2020 -color_trc "$trc" "$@" "$CLIP"
 }
 
@@ -147,6 +154,17 @@ graded() {
     light hlg arib-std-b67 -c:v ffv1
     graded hlg 601 960x360
     graded hlg 709 1920x720
+}
+
+@test "ICtCp is PQ or HLG of L, M and S, and comes out as they do" {
+    light pq-ictcp smpte2084 -c:v ffv1
+    graded pq-ictcp 601 960x360
+    graded pq-ictcp 709 1920x720
+    light pq-ictcp unknown -c:v ffv1 # PQ unless HLG is said
+    graded pq-ictcp 709 1920x720
+    light hlg-ictcp arib-std-b67 -c:v ffv1
+    graded hlg-ictcp 601 960x360
+    graded hlg-ictcp 709 1920x720
 }
 
 @test "SDR in BT.2020 has its primaries converted and its greys untouched" {

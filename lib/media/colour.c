@@ -30,6 +30,7 @@ int colour_matrix_of(const AVFrame *frame)
     case AVCOL_SPC_FCC:
     case AVCOL_SPC_SMPTE240M:
     case AVCOL_SPC_YCGCO:
+    case AVCOL_SPC_ICTCP:
         return (int)frame->colorspace;
     case AVCOL_SPC_BT470BG:
     case AVCOL_SPC_SMPTE170M:

@@ -457,6 +457,8 @@ static void tone_line(struct page *page, const struct explain *explain)
         add(line, "HLG as on a display of %d cd/m2 to SDR", TONE_PEAK_NITS);
         break;
     }
+    if (line && format->matrix == AVCOL_SPC_ICTCP)
+        add(line, ", ICtCp");
     if (line && format->primaries != AVCOL_PRI_BT709)
         add(line, ", primaries of %s to BT.709", primaries);
 }

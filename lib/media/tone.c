@@ -28,6 +28,7 @@ struct tone {
     float ootf[LIGHT_STEPS];   /* HLG: gain by scene luminance */
     float gain[LIGHT_STEPS];   /* of signals, by the largest light */
     float signal[LIGHT_STEPS]; /* by light */
+    float luminance[3];        /* HLG: of what has been made light */
     float primaries[3][3];
     int to_rgb[3][2];                 /* of Cb and Cr, 16.16 */
     float kr, kg, kb, per_cb, per_cr; /* of what comes out */
@@ -40,6 +41,8 @@ int tone_primaries_of(const AVFrame *frame)
     const bool is_hdr = frame->color_trc == AVCOL_TRC_SMPTE2084 ||
                         frame->color_trc == AVCOL_TRC_ARIB_STD_B67;
 
+    if (colour_matrix_of(frame) == AVCOL_SPC_ICTCP)
+        return AVCOL_PRI_BT2020; /* its L, M and S are made of it */
     switch (frame->color_primaries) {
     case AVCOL_PRI_BT2020:
     case AVCOL_PRI_SMPTE432:
@@ -62,6 +65,8 @@ enum tone_kind tone_kind_of(const AVFrame *frame)
         return TONE_PQ;
     if (frame->color_trc == AVCOL_TRC_ARIB_STD_B67)
         return TONE_HLG;
+    if (colour_matrix_of(frame) == AVCOL_SPC_ICTCP)
+        return TONE_PQ; /* ITU-T H.273 8.3: whatever else it says */
     return tone_primaries_of(frame) == AVCOL_PRI_BT709 ? TONE_NONE : TONE_WIDE;
 }
 
@@ -197,6 +202,50 @@ static const float P3[3][3] = { { 1.224940f, -0.224940f, 0 },
                                 { -0.042057f, 1.042057f, 0 },
                                 { -0.019638f, -0.078636f, 1.098274f } };
 
+/* ITU-R BT.2100 tables 6 and 7, inverted: L', M' and S' less I, of Ct and Cp;
+ * and R, G and B in BT.2020 of L, M and S. */
+static const double ICTCP_PQ[3][2] = { { 0.008609, 0.111030 },
+                                       { -0.008609, -0.111030 },
+                                       { 0.560031, -0.320627 } };
+static const double ICTCP_HLG[3][2] = { { 0.015719, 0.209581 },
+                                        { -0.015719, -0.209581 },
+                                        { 1.021271, -0.605274 } };
+static const float LMS[3][3] = { { 3.436607f, -2.506452f, 0.069845f },
+                                 { -0.791330f, 1.983600f, -0.192271f },
+                                 { -0.025950f, -0.098914f, 1.124864f } };
+
+/* `primaries` takes what comes out of `first`. */
+static void put_before(struct tone *tone, const float first[3][3])
+{
+    float then[3][3];
+
+    memcpy(then, tone->primaries, sizeof(then));
+    for (int i = 0; i < 9; i++) {
+        const float *row = then[i / 3];
+        tone->primaries[i / 3][i % 3] = row[0] * first[0][i % 3] +
+                                        row[1] * first[1][i % 3] +
+                                        row[2] * first[2][i % 3];
+    }
+}
+
+static void set_light(struct tone *tone, const struct tone_config *config)
+{
+    static const float WEIGHTS[3] = { 0.2627f, 0.6780f, 0.0593f };
+    const bool is_lms = config->from == AVCOL_SPC_ICTCP;
+    const float(*light)[3] = is_lms ? LMS : SAME;
+
+    memcpy(tone->primaries,
+           config->primaries == AVCOL_PRI_BT2020     ? BT2020
+           : config->primaries == AVCOL_PRI_SMPTE432 ? P3
+                                                     : SAME,
+           sizeof(tone->primaries));
+    for (int i = 0; i < 3; i++)
+        tone->luminance[i] = WEIGHTS[0] * light[0][i] +
+                             WEIGHTS[1] * light[1][i] +
+                             WEIGHTS[2] * light[2][i];
+    put_before(tone, light);
+}
+
 static int fixed(double value)
 {
     return (int)lround(value * 65536);
@@ -207,7 +256,10 @@ static void set_matrices(struct tone *tone, const struct tone_config *config)
     const double unit = 4.0 * 876 / 896;
     double kr, kb, to[3][2];
 
-    colour_to_rgb(config->from, config->is_full, to);
+    if (config->from == AVCOL_SPC_ICTCP)
+        memcpy(to, tone->is_hlg ? ICTCP_HLG : ICTCP_PQ, sizeof(to));
+    else
+        colour_to_rgb(config->from, config->is_full, to);
     for (int i = 0; i < 6; i++)
         tone->to_rgb[i / 2][i % 2] = fixed(unit * to[i / 2][i % 2]);
     colour_weights(config->to, &kr, &kb);
@@ -237,11 +289,7 @@ struct tone *tone_new(const struct tone_config *config)
         tone->signal[i] = (float)pow(light, 1 / 2.4);
     }
     tone->signal[0] = 0;
-    memcpy(tone->primaries,
-           config->primaries == AVCOL_PRI_BT2020     ? BT2020
-           : config->primaries == AVCOL_PRI_SMPTE432 ? P3
-                                                     : SAME,
-           sizeof(tone->primaries));
+    set_light(tone, config);
     set_matrices(tone, config);
     return tone;
 }
@@ -285,8 +333,8 @@ static struct colour to_signal(const struct tone *tone, struct colour in)
     struct colour c;
 
     if (tone->is_hlg) {
-        const float scene =
-            0.2627f * in.red + 0.6780f * in.green + 0.0593f * in.blue;
+        const float *k = tone->luminance;
+        const float scene = k[0] * in.red + k[1] * in.green + k[2] * in.blue;
         const float ootf = tone->ootf[place_of(scene)];
         in.red *= ootf;
         in.green *= ootf;

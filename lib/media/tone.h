@@ -12,6 +12,9 @@
  * exactly, reference white (203 cd/m2, ITU-R BT.2408 table 1) comes out at
  * 90 %, the peak at 100 %.  SDR of a wide gamut only changes its primaries.
  *
+ * ICtCp (ITU-R BT.2100 tables 6 and 7) has the curves not on R, G and B but on L,
+ * M and S: matrices with other numbers, the same work.
+ *
  * Curves are tables, so a pixel costs the same whatever they are.
  */
 #ifndef RV_MEDIA_TONE_H
