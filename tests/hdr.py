@@ -76,6 +76,12 @@ def to_2020(rgb):
     return times(m, rgb)
 
 
+def from_2020(rgb, most):
+    m = ((1.660491, -0.587641, -0.072850), (-0.124550, 1.132900, -0.008349),
+         (-0.018151, -0.100579, 1.118730))
+    return [min(max(x, 0), most) for x in times(m, rgb)]
+
+
 def roll_off(nits, peak):
     top = pq(peak)
     e, white = min(pq(nits) / top, 1), pq(WHITE) / top
@@ -141,10 +147,7 @@ def seen(kind, codes):
     if curve == 'hlg':
         scene = 0.2627 * v[0] + 0.6780 * v[1] + 0.0593 * v[2]
         v = [1000 * scene ** .2 * x for x in v]
-    m = ((1.660491, -0.587641, -0.072850), (-0.124550, 1.132900, -0.008349),
-         (-0.018151, -0.100579, 1.118730))
-    most = WHITE if kind == 'sdr' else 10000
-    return [min(max(x, 0), most) for x in times(m, v)]
+    return from_2020(v, WHITE if kind == 'sdr' else 10000)
 
 
 def wanted(kind, rgb, peak, matrix):
@@ -154,8 +157,8 @@ def wanted(kind, rgb, peak, matrix):
     return [code(x, 8, False, i > 0) for i, x in enumerate(ycc(v, matrix))]
 
 
-def make(kind, w, h):
-    grid = [[coded(kind, p) for p in row] for row in patches(kind)]
+def make(kind, w, h, code_of=coded):
+    grid = [[code_of(kind, p) for p in row] for row in patches(kind)]
     for c in range(3):
         pw, ph = (w // 2, h // 2) if c else (w, h)
         for y in range(ph):
@@ -164,7 +167,7 @@ def make(kind, w, h):
                 struct.pack('<%dH' % pw, *(row[x * 12 // pw][c] for x in range(pw))))
 
 
-def check(kind, w, h, matrix, peak):
+def check(kind, w, h, matrix, peak, code_of=coded, light_seen=seen):
     data = sys.stdin.buffer.read()
     faults, before = 0, -1
     for i, row in enumerate(patches(kind)):
@@ -174,7 +177,7 @@ def check(kind, w, h, matrix, peak):
             luma = sum(data[(y + k // 4) * w + x + k % 4] for k in range(16)) / 16
             at = [w * h + c * (w * h // 4) + y // 2 * (w // 2) + x // 2 for c in (0, 1)]
             got = [luma] + [data[k] for k in at]
-            want = wanted(kind, seen(kind, coded(kind, rgb)), peak, matrix)
+            want = wanted(kind, light_seen(kind, code_of(kind, rgb)), peak, matrix)
             ideal = wanted(kind, rgb, peak, matrix)
             if max(abs(a - b) for a, b in zip(got, want)) > 2 or \
                     max(abs(a - b) for a, b in zip(got, ideal)) > 12:
@@ -193,9 +196,10 @@ def check(kind, w, h, matrix, peak):
     return faults
 
 
-width, height = map(int, sys.argv[3].split('x'))
-if sys.argv[1] == 'make':
-    make(sys.argv[2], width, height)
-else:
-    sys.exit(check(sys.argv[2], width, height, sys.argv[4],
-                   float((sys.argv[5:] or [1000])[0])) and 1)
+if __name__ == '__main__':
+    width, height = map(int, sys.argv[3].split('x'))
+    if sys.argv[1] == 'make':
+        make(sys.argv[2], width, height)
+    else:
+        sys.exit(check(sys.argv[2], width, height, sys.argv[4],
+                       float((sys.argv[5:] or [1000])[0])) and 1)

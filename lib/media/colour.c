@@ -5,6 +5,8 @@
 #include <libavutil/common.h>
 #include <libavutil/pixdesc.h>
 
+#include "media/dovi.h"
+
 #define BLACK_Y 16
 #define BLACK_C 128
 
@@ -25,12 +27,15 @@ int colour_matrix_of(const AVFrame *frame)
 {
     if (is_rgb(frame->format))
         return AVCOL_SPC_RGB;
+    if (dovi_is_own(frame))
+        return COLOUR_IPT_C2;
     switch ((int)frame->colorspace) {
     case AVCOL_SPC_BT709:
     case AVCOL_SPC_FCC:
     case AVCOL_SPC_SMPTE240M:
     case AVCOL_SPC_YCGCO:
     case AVCOL_SPC_ICTCP:
+    case COLOUR_IPT_C2:
         return (int)frame->colorspace;
     case AVCOL_SPC_BT470BG:
     case AVCOL_SPC_SMPTE170M:
@@ -51,6 +56,8 @@ bool colour_is_full(const AVFrame *frame)
 
     if (is_rgb(frame->format))
         return false; /* swscale knows; one value, for it is compared */
+    if (colour_matrix_of(frame) == COLOUR_IPT_C2)
+        return false; /* its metadata are of the code values as they are */
     if (frame->color_range != AVCOL_RANGE_UNSPECIFIED)
         return frame->color_range == AVCOL_RANGE_JPEG;
     switch (frame->format) {

@@ -16,6 +16,10 @@
 
 #include "frame/house.h"
 
+/* ITU-T H.273 table 4; this libav has no name for it.  Here it stands for
+ * Dolby Vision's own colours, see dovi.h. */
+#define COLOUR_IPT_C2 15
+
 /* Planes of a picture in yuv420p. */
 struct planes {
     uint8_t *data[3];

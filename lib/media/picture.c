@@ -509,6 +509,17 @@ static int make_field(struct scaler *scaler, const AVFrame *frame)
     return 0;
 }
 
+/* Dolby Vision's own colours are each picture's own. */
+static void follow(struct scaler *scaler, const AVFrame *frame)
+{
+    struct dovi dovi;
+
+    if (scaler->format.matrix != COLOUR_IPT_C2)
+        return;
+    dovi_of(&dovi, frame);
+    tone_follow(scaler->tone, &dovi);
+}
+
 int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
                 uint32_t turn, const struct planes *to, struct err *err)
 {
@@ -517,6 +528,7 @@ int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
     picture_format_of(&format, frame, sar, turn);
     if (!is_made_for(scaler, &format) && remake(scaler, &format, err) < 0)
         return -1;
+    follow(scaler, frame);
     if (format.is_interlaced && scaler->partner != PARTNER_OWN &&
         deinterlace_can(format.pixel_format)) {
         if (make_field(scaler, frame) < 0)
