@@ -85,6 +85,9 @@ tagged() {
         house 601 640x360
         house 709 1280x720
     done
+    # coded as 4:4:4 of matrix 0
+    bars gbrp 709 pc 640x360 -- -c:v libx265 -x265-params lossless=1:log-level=none
+    house 709 1280x720
 }
 
 @test "what is transparent lies over black" {

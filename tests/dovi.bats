@@ -123,4 +123,10 @@ said() {
     assert_eq "$(said hdr asset.mp4)" \
         "PQ with a peak of 1000 cd/m2 (usual, none is told) to SDR, primaries of BT.2020 to BT.709"
     assert_eq "$(said dynamic asset.mp4)" "Dolby Vision profile 8 left out: shown as without it"
+    dovi plus <dovi.hevc >plus.hevc
+    as_mp4 plus.hevc 8 1
+    assert_eq "$(said dynamic asset.mp4)" \
+        "Dolby Vision profile 8 and HDR10+ left out: shown as without them"
+    dovi plus <picture.hevc >plus.hevc
+    assert_eq "$(said dynamic plus.hevc)" "HDR10+ left out: shown as without it"
 }

@@ -2,6 +2,7 @@
 
     dovi.py make WxH KIND...              >raw yuv420p10le pictures, one a KIND
     dovi.py rpu KIND... <HEVC             >the same with an RPU behind each picture
+    dovi.py plus <HEVC                    >the same with HDR10+ before each picture
     dovi.py box PROFILE ID FILE.mp4       >the same with its configuration
     dovi.py hurt SEED [sealed] <HEVC      >the same with bits of its RPUs flipped,
                                            and their CRC put right again
@@ -179,6 +180,21 @@ def rpu(kind):
     return escaped(b'\x19' + data + struct.pack('>I', crc32(data)) + b'\x80')
 
 
+def hdr10_plus():
+    """An SEI message of ITU-T T.35, SMPTE ST 2094-40 in it."""
+    bits = Bits()
+    bits.n(8, 0xb5, 0, 0x3c, 0, 1, 4, 1)
+    bits.n(2, 1)  # window
+    bits.n(27, 400)
+    bits.n(1, 0)
+    bits.n(17, 50000, 50000, 50000, 1000)
+    bits.n(4, 0)  # percentiles
+    bits.n(10, 0)
+    bits.n(1, 0, 0, 0)  # no peaks, no curve, no saturation
+    data = bits.bytes()
+    return escaped(b'\x4e\1' + bytes([4, len(data)]) + data + b'\x80')
+
+
 def escaped(data):
     out = bytearray()
     for byte in data:
@@ -204,6 +220,11 @@ def with_rpus(stream, kinds):
             if kind != 'none':
                 out += b'\0\0\0\1\x7c\1' + rpu(kind)
     return out
+
+
+def with_plus(stream):
+    return b''.join((b'\0\0\0\1' + hdr10_plus() if unit[0] >> 1 & 63 < 32 else b'') +
+                    b'\0\0\0\1' + unit for unit in units(stream))
 
 
 def hurt(stream, seed, is_sealed):
@@ -249,6 +270,8 @@ def main(verb, args):
             hdr.make('pq-ipt', w, h, lambda _, rgb, kind=kind: coded(kind, rgb))
     elif verb == 'rpu':
         out.write(with_rpus(sys.stdin.buffer.read(), args))
+    elif verb == 'plus':
+        out.write(with_plus(sys.stdin.buffer.read()))
     elif verb == 'hurt':
         out.write(hurt(sys.stdin.buffer.read(), int(args[0]), len(args) > 1))
     elif verb == 'box':

@@ -460,7 +460,8 @@ static void dynamic_line(struct page *page, const struct explain *explain)
         add(line, " profile %d", explain->dovi_profile);
     if (explain->has_hdr10_plus)
         add(line, "%sHDR10+", has_dovi ? " and " : "");
-    add(line, " left out: shown as without it");
+    add(line, " left out: shown as without %s",
+        has_dovi && explain->has_hdr10_plus ? "them" : "it");
 }
 
 static void tone_line(struct page *page, const struct explain *explain)
