@@ -3,8 +3,8 @@
     bars.py make FORMAT MATRIX RANGE WxH [ALPHA...]  >raw picture
     bars.py check MATRIX WxH TOLERANCE [ALPHA...]    <raw yuv420p picture
 
-FORMAT is a planar or packed pixel format of FFmpeg's, MATRIX 601, 709 or 2020,
-RANGE tv or pc.  Eight bars of 100 % and below them of 75 %; ALPHA (0 to 1)
+FORMAT is a planar or packed pixel format of FFmpeg's, MATRIX 601, 709, 2020 or
+(to make) ycgco, RANGE tv or pc.  Eight bars of 100 % and below them of 75 %; ALPHA (0 to 1)
 gives rows of that alpha instead, and black is what lies below.  The arithmetic
 is that of ITU-T H.273 clause 8.3, in floating point and nowhere shared with
 the programs.
@@ -19,19 +19,22 @@ BARS = [(1, 1, 1), (1, 1, 0), (0, 1, 1), (0, 1, 0),
 
 
 def ycc(rgb, matrix):
+    if matrix == 'ycgco':
+        r, g, b = rgb
+        return g / 2 + (r + b) / 4, g / 2 - (r + b) / 4, (r - b) / 2
     kr, kb = WEIGHTS[matrix]
     r, g, b = rgb
     y = kr * r + (1 - kr - kb) * g + kb * b
     return y, (b - y) / (2 * (1 - kb)), (r - y) / (2 * (1 - kr))
 
 
-def code(value, depth, is_full, is_chroma):
+def code(value, depth, is_full, is_chroma, steps=224):
     if is_full:
         top = (1 << depth) - 1
         value = value * top + ((1 << (depth - 1)) if is_chroma else 0)
         return max(0, min(top, round(value)))
     step = 1 << (depth - 8)
-    return round((128 + 224 * value if is_chroma else 16 + 219 * value) * step)
+    return round((128 + steps * value if is_chroma else 16 + 219 * value) * step)
 
 
 def rows(alphas):
@@ -69,8 +72,10 @@ def make(pixels, matrix, rng, size, alphas):
         return out
     dx, dy = {'420': (2, 2), '422': (2, 1), '444': (1, 1), '440': (1, 2), '411': (4, 1)}[
         re.search(r'4\d\d', pixels)[0]]
+    steps = 219 if matrix == 'ycgco' else 224  # H.273: of R, G and B in limited range
     for c in range(3):
-        values = [[code(ycc(p, matrix)[c], depth, full, c > 0) for p in row] for row in grid]
+        values = [[code(ycc(p, matrix)[c], depth, full, c > 0, steps) for p in row]
+                  for row in grid]
         out += plane(values, w // dx if c else w, h // dy if c else h, bytes_each)
     if pixels.startswith('yuva'):
         out += plane([[round(a * top) for a in row] for row in opacity], w, h, bytes_each)

@@ -32,6 +32,7 @@ tagged() {
     case $1 in
     601) echo -colorspace smpte170m ;;
     709) echo -colorspace bt709 ;;
+    ycgco) echo -colorspace ycgco ;;
     esac
 }
 
@@ -48,9 +49,9 @@ tagged() {
     done
 }
 
-@test "bars in either matrix and range come out in the house's" {
+@test "bars in each matrix and range come out in the house's" {
     local matrix range
-    for matrix in 601 709; do
+    for matrix in 601 709 ycgco; do
         for range in tv pc; do
             for format in yuv420p yuv422p10le yuv444p; do
                 # shellcheck disable=SC2046
@@ -84,6 +85,9 @@ tagged() {
         house 601 640x360
         house 709 1280x720
     done
+    # coded as 4:4:4 of matrix 0
+    bars gbrp 709 pc 640x360 -- -c:v libx265 -x265-params lossless=1:log-level=none
+    house 709 1280x720
 }
 
 @test "what is transparent lies over black" {
@@ -137,6 +141,13 @@ palette() {
     done
 }
 
+space() {
+    case $1 in
+    *-ictcp) echo ictcp ;;
+    *) echo bt2020nc ;;
+    esac
+}
+
 # light KIND TRC [PEAK] -- CODEC-OPTIONS...: patches of known light into $CLIP
 light() {
     local kind=$1 trc=$2
@@ -144,7 +155,7 @@ light() {
     shift 2
     "$PYTHON" "$ROOT/tests/hdr.py" make "$kind" 960x360 |
         ffmpeg -nostdin -v error -y -f rawvideo -pix_fmt yuv420p10le -s 960x360 -r 25 \
-            -i - -frames:v 1 -color_range tv -colorspace bt2020nc \
+            -i - -frames:v 1 -color_range tv -colorspace "$(space "$kind")" \
             -color_primaries bt2020 -color_trc "$trc" "$@" "$CLIP"
 }
 
@@ -166,6 +177,17 @@ graded() {
     light hlg arib-std-b67 -c:v ffv1
     graded hlg 601 960x360
     graded hlg 709 1920x720
+}
+
+@test "ICtCp is PQ or HLG of L, M and S, and comes out as they do" {
+    light pq-ictcp smpte2084 -c:v ffv1
+    graded pq-ictcp 601 960x360
+    graded pq-ictcp 709 1920x720
+    light pq-ictcp unknown -c:v ffv1 # PQ unless HLG is said
+    graded pq-ictcp 709 1920x720
+    light hlg-ictcp arib-std-b67 -c:v ffv1
+    graded hlg-ictcp 601 960x360
+    graded hlg-ictcp 709 1920x720
 }
 
 @test "SDR in BT.2020 has its primaries converted and its greys untouched" {

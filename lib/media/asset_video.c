@@ -160,6 +160,16 @@ static int64_t due_by_fields(const struct asset *asset)
     return next->pts - gap / 4 - 1;
 }
 
+/* Where a picture's metadata are lost its container still knows. */
+static void note_colours(const struct asset *asset, AVFrame *frame)
+{
+    bool is_own;
+
+    dovi_profile(asset->format->streams[asset->video], &is_own);
+    if (is_own)
+        frame->colorspace = (enum AVColorSpace)COLOUR_IPT_C2;
+}
+
 /* Fills in what goes with the picture in next.frame. */
 static void finish_next(struct asset *asset, int64_t former_pts,
                         int64_t former_duration)
@@ -175,6 +185,7 @@ static void finish_next(struct asset *asset, int64_t former_pts,
     if (former_pts != AV_NOPTS_VALUE && next->pts < former_pts)
         next->pts = former_pts;
     note_fields(asset, frame);
+    note_colours(asset, frame);
     fields_look(&asset->eye, &next->fields, frame,
                 asset->now.number >= 0 ? asset->now.frame : NULL,
                 fields_may_hide(frame, asset->rate));

@@ -5,6 +5,8 @@
 #include <libavutil/common.h>
 #include <libavutil/pixdesc.h>
 
+#include "media/dovi.h"
+
 #define BLACK_Y 16
 #define BLACK_C 128
 
@@ -25,10 +27,15 @@ int colour_matrix_of(const AVFrame *frame)
 {
     if (is_rgb(frame->format))
         return AVCOL_SPC_RGB;
-    switch (frame->colorspace) {
+    if (dovi_is_own(frame))
+        return COLOUR_IPT_C2;
+    switch ((int)frame->colorspace) {
     case AVCOL_SPC_BT709:
     case AVCOL_SPC_FCC:
     case AVCOL_SPC_SMPTE240M:
+    case AVCOL_SPC_YCGCO:
+    case AVCOL_SPC_ICTCP:
+    case COLOUR_IPT_C2:
         return (int)frame->colorspace;
     case AVCOL_SPC_BT470BG:
     case AVCOL_SPC_SMPTE170M:
@@ -49,6 +56,8 @@ bool colour_is_full(const AVFrame *frame)
 
     if (is_rgb(frame->format))
         return false; /* swscale knows; one value, for it is compared */
+    if (colour_matrix_of(frame) == COLOUR_IPT_C2)
+        return false; /* its metadata are of the code values as they are */
     if (frame->color_range != AVCOL_RANGE_UNSPECIFIED)
         return frame->color_range == AVCOL_RANGE_JPEG;
     switch (frame->format) {
@@ -84,33 +93,57 @@ void colour_weights(int matrix, double *kr, double *kb)
     }
 }
 
+/* YCgCo of limited range is made of R, G and B of 219 steps, so its chroma has
+ * 219 as well, where others have 224. */
+static void ycgco_to_rgb(bool is_full, double to[3][2])
+{
+    const double step = is_full ? 1 : 224.0 / 219;
+
+    to[0][0] = to[2][0] = to[2][1] = -step;
+    to[1][0] = to[0][1] = step;
+    to[1][1] = 0;
+}
+
+void colour_to_rgb(int matrix, bool is_full, double to[3][2])
+{
+    double kr, kb;
+
+    if (matrix == AVCOL_SPC_YCGCO) {
+        ycgco_to_rgb(is_full, to);
+        return;
+    }
+    colour_weights(matrix, &kr, &kb);
+    const double kg = 1 - kr - kb;
+    to[0][0] = to[2][1] = 0;
+    to[0][1] = 2 * (1 - kr);
+    to[2][0] = 2 * (1 - kb);
+    to[1][0] = -to[2][0] * kb / kg;
+    to[1][1] = -to[0][1] * kr / kg;
+}
+
 static int fixed(double value)
 {
     return (int)lround(value * 65536);
 }
 
-void matrix_init(struct matrix *matrix, int from, int to)
+void matrix_init(struct matrix *matrix, int from, bool is_full, int to)
 {
-    double kr, kb, kr2, kb2;
+    double kr, kb, rgb[3][2];
 
-    colour_weights(from, &kr, &kb);
-    colour_weights(to, &kr2, &kb2);
+    colour_to_rgb(from, is_full, rgb);
+    colour_weights(to, &kr, &kb);
     const double kg = 1 - kr - kb;
-    const double kg2 = 1 - kr2 - kb2;
-    /* R - Y = to_r Cr, B - Y = to_b Cb (ITU-T H.273 8.3) */
-    const double to_r = 2 * (1 - kr);
-    const double to_b = 2 * (1 - kb);
     /* Y of the new matrix, less the old one's */
-    const double yu = kb2 * to_b - kg2 * to_b * kb / kg;
-    const double yv = kr2 * to_r - kg2 * to_r * kr / kg;
+    const double yu = kr * rgb[0][0] + kg * rgb[1][0] + kb * rgb[2][0];
+    const double yv = kr * rgb[0][1] + kg * rgb[1][1] + kb * rgb[2][1];
 
     *matrix = (struct matrix){
         .yu = fixed(yu * 219 / 224),
         .yv = fixed(yv * 219 / 224),
-        .uu = fixed((to_b - yu) / (2 * (1 - kb2))),
-        .uv = fixed(-yv / (2 * (1 - kb2))),
-        .vu = fixed(-yu / (2 * (1 - kr2))),
-        .vv = fixed((to_r - yv) / (2 * (1 - kr2))),
+        .uu = fixed((rgb[2][0] - yu) / (2 * (1 - kb))),
+        .uv = fixed((rgb[2][1] - yv) / (2 * (1 - kb))),
+        .vu = fixed((rgb[0][0] - yu) / (2 * (1 - kr))),
+        .vv = fixed((rgb[0][1] - yv) / (2 * (1 - kr))),
     };
 }
 

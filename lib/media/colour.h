@@ -16,6 +16,10 @@
 
 #include "frame/house.h"
 
+/* ITU-T H.273 table 4; this libav has no name for it.  Here it stands for
+ * Dolby Vision's own colours, see dovi.h. */
+#define COLOUR_IPT_C2 15
+
 /* Planes of a picture in yuv420p. */
 struct planes {
     uint8_t *data[3];
@@ -39,7 +43,14 @@ bool colour_is_full(const AVFrame *frame);
 void colour_weights(int matrix, double *kr, double *kb);
 
 /*
- * From one matrix to another, both limited range: with y = Y - 16,
+ * R, G and B of a matrix, less Y, as so much Cb and so much Cr (ITU-T H.273
+ * 8.3).  Limited range, or full range scaled to limited.
+ */
+void colour_to_rgb(int matrix, bool is_full, double to[3][2]);
+
+/*
+ * From one matrix to another, both limited range (the first perhaps scaled
+ * from full range): with y = Y - 16,
  * u = Cb - 128, v = Cr - 128 as 16.16
  *
  *   y' = y + yu u + yv v     u' = uu u + uv v     v' = vu u + vv v
@@ -50,7 +61,7 @@ struct matrix {
     int yu, yv, uu, uv, vu, vv;
 };
 
-void matrix_init(struct matrix *matrix, int from, int to);
+void matrix_init(struct matrix *matrix, int from, bool is_full, int to);
 void matrix_apply(const struct matrix *matrix, const struct planes *planes,
                   int width, int height);
 

@@ -127,6 +127,22 @@ static int look_in_between(struct look *look, struct asset *asset,
     return 0;
 }
 
+/* Metadata of single pictures or scenes. */
+static void note_dynamic(struct explain *explain, const struct asset *asset,
+                         const AVFrame *frame)
+{
+    struct dovi dovi;
+    bool is_own;
+
+    explain->dovi_profile =
+        dovi_profile(asset->format->streams[asset->video], &is_own);
+    if (explain->dovi_profile == 0 && dovi_is_own(frame))
+        explain->dovi_profile = 5;
+    explain->has_dovi = dovi_of(&dovi, frame);
+    explain->has_hdr10_plus =
+        av_frame_get_side_data(frame, AV_FRAME_DATA_DYNAMIC_HDR_PLUS) != NULL;
+}
+
 static void note_picture(struct explain *explain, const struct asset *asset)
 {
     const bool is_cover = asset->video < 0 && asset->still;
@@ -142,6 +158,7 @@ static void note_picture(struct explain *explain, const struct asset *asset)
     explain->peak_nits = asset->peak_nits;
     if (is_cover)
         return;
+    note_dynamic(explain, asset, frame);
     strlcpy(explain->picture_codec,
             avcodec_get_name(asset->video_decoder->codec_id),
             sizeof(explain->picture_codec));

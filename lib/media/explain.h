@@ -67,6 +67,9 @@ struct explain {
     bool is_variable; /* its grid is another one */
     bool is_film;     /* by its 2:3 flags; `rate` is the film's */
     int peak_nits;    /* of HDR; 0: none told */
+    int dovi_profile; /* of Dolby Vision; 0: none, or not told */
+    bool has_dovi;    /* its metadata, and they are used where they must be */
+    bool has_hdr10_plus;
     struct explain_seen seen;
 
     bool has_sound;

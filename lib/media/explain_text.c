@@ -418,6 +418,8 @@ static const char *matrix_text(int matrix)
         return "SMPTE 240M";
     case AVCOL_SPC_BT2020_NCL:
         return "BT.2020";
+    case AVCOL_SPC_YCGCO:
+        return "YCgCo";
     default: /* colour_matrix_of() gives no others */
         return "BT.709";
     }
@@ -430,11 +432,44 @@ static const char *primaries_text(int primaries)
                                              : "BT.709";
 }
 
+/* Dolby Vision whose pictures are in no other colours. */
+static struct explain_line *dovi_line(struct page *page,
+                                      const struct explain *explain, int peak)
+{
+    struct explain_line *line = begin(page, "hdr", "Dolby Vision to SDR");
+
+    add(line, "Dolby Vision profile %d, its own colours",
+        explain->dovi_profile);
+    if (!explain->has_dovi)
+        add(line, " (as they are usually: no metadata)");
+    add(line, " with a peak of %d cd/m2 to SDR", peak);
+    return line;
+}
+
+static void dynamic_line(struct page *page, const struct explain *explain)
+{
+    const bool has_dovi = (explain->dovi_profile > 0 || explain->has_dovi) &&
+                          explain->format.matrix != COLOUR_IPT_C2;
+
+    if (!has_dovi && !explain->has_hdr10_plus)
+        return;
+    struct explain_line *line = begin(page, "dynamic", "%s", "");
+    if (has_dovi)
+        add(line, "Dolby Vision");
+    if (has_dovi && explain->dovi_profile > 0)
+        add(line, " profile %d", explain->dovi_profile);
+    if (explain->has_hdr10_plus)
+        add(line, "%sHDR10+", has_dovi ? " and " : "");
+    add(line, " left out: shown as without %s",
+        has_dovi && explain->has_hdr10_plus ? "them" : "it");
+}
+
 static void tone_line(struct page *page, const struct explain *explain)
 {
     const struct picture_format *format = &explain->format;
     const char *primaries = primaries_text(format->primaries);
     const bool is_told = explain->peak_nits > 0;
+    const int peak = is_told ? explain->peak_nits : TONE_PEAK_NITS;
     struct explain_line *line = NULL;
 
     switch ((enum tone_kind)format->tone) {
@@ -445,9 +480,12 @@ static void tone_line(struct page *page, const struct explain *explain)
         add(line, "primaries of %s to BT.709, clipped", primaries);
         return;
     case TONE_PQ:
+        if (format->matrix == COLOUR_IPT_C2) {
+            line = dovi_line(page, explain, peak);
+            break;
+        }
         line = begin(page, "hdr", "PQ to SDR");
-        add(line, "PQ with a peak of %d cd/m2 (%s) to SDR",
-            is_told ? explain->peak_nits : TONE_PEAK_NITS,
+        add(line, "PQ with a peak of %d cd/m2 (%s) to SDR", peak,
             is_told ? "told" : "usual, none is told");
         break;
     case TONE_HLG:
@@ -455,6 +493,8 @@ static void tone_line(struct page *page, const struct explain *explain)
         add(line, "HLG as on a display of %d cd/m2 to SDR", TONE_PEAK_NITS);
         break;
     }
+    if (line && format->matrix == AVCOL_SPC_ICTCP)
+        add(line, ", ICtCp");
     if (line && format->primaries != AVCOL_PRI_BT709)
         add(line, ", primaries of %s to BT.709", primaries);
 }
@@ -472,6 +512,7 @@ static void colour_lines(struct page *page, const struct explain *explain)
             matrix_text(way->matrix_out));
     }
     tone_line(page, explain);
+    dynamic_line(page, explain);
     if (explain->format.has_alpha) {
         line = begin(page, "alpha", "over black");
         add(line, "transparent, shown over black");

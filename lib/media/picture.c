@@ -355,10 +355,12 @@ static int make_colours(struct scaler *scaler)
     const struct tone_config config = { .kind = (enum tone_kind)format->tone,
                                         .primaries = format->primaries,
                                         .from = way->matrix_in,
+                                        .is_full = format->is_full,
                                         .to = way->matrix_out,
                                         .peak_nits = scaler->peak_nits };
 
-    matrix_init(&scaler->matrix, way->matrix_in, way->matrix_out);
+    matrix_init(&scaler->matrix, way->matrix_in, format->is_full,
+                way->matrix_out);
     scaler->tone_peak = scaler->peak_nits;
     if (format->tone)
         scaler->tone = tone_new(&config);
@@ -507,6 +509,17 @@ static int make_field(struct scaler *scaler, const AVFrame *frame)
     return 0;
 }
 
+/* Dolby Vision's own colours are each picture's own. */
+static void follow(struct scaler *scaler, const AVFrame *frame)
+{
+    struct dovi dovi;
+
+    if (scaler->format.matrix != COLOUR_IPT_C2)
+        return;
+    dovi_of(&dovi, frame);
+    tone_follow(scaler->tone, &dovi);
+}
+
 int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
                 uint32_t turn, const struct planes *to, struct err *err)
 {
@@ -515,6 +528,7 @@ int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
     picture_format_of(&format, frame, sar, turn);
     if (!is_made_for(scaler, &format) && remake(scaler, &format, err) < 0)
         return -1;
+    follow(scaler, frame);
     if (format.is_interlaced && scaler->partner != PARTNER_OWN &&
         deinterlace_can(format.pixel_format)) {
         if (make_field(scaler, frame) < 0)

@@ -22,24 +22,38 @@
 #define LIGHT_MOST  0x1.ffp5f
 
 struct tone {
-    bool is_hlg;
+    struct tone_config config; /* its peak_nits: the present picture's */
+    int told_nits;
+    bool is_hlg, is_dovi;
     float light_most;          /* what is more is clipped */
     float light[SIGNAL_STEPS]; /* of one colour; 1.0 is SDR's white */
     float ootf[LIGHT_STEPS];   /* HLG: gain by scene luminance */
     float gain[LIGHT_STEPS];   /* of signals, by the largest light */
     float signal[LIGHT_STEPS]; /* by light */
+    float luminance[3];        /* HLG: of what has been made light */
     float primaries[3][3];
-    int to_red, to_blue, green_blue, green_red; /* of Cr and Cb, 16.16 */
-    float kr, kg, kb, per_cb, per_cr;           /* of what comes out */
+    int16_t luma[DOVI_CODES]; /* as a signal */
+    int to_rgb[3][2];         /* of Cb and Cr, 16.16 */
+    struct dovi dovi;         /* instead of them */
+    struct dovi_chroma chroma;
+    float kr, kg, kb, per_cb, per_cr; /* of what comes out */
 };
 
 /* --- what a picture says -------------------------------------------------- */
+
+static bool is_lms(const AVFrame *frame)
+{
+    const int matrix = colour_matrix_of(frame);
+    return matrix == AVCOL_SPC_ICTCP || matrix == COLOUR_IPT_C2;
+}
 
 int tone_primaries_of(const AVFrame *frame)
 {
     const bool is_hdr = frame->color_trc == AVCOL_TRC_SMPTE2084 ||
                         frame->color_trc == AVCOL_TRC_ARIB_STD_B67;
 
+    if (is_lms(frame))
+        return AVCOL_PRI_BT2020; /* L, M and S are made of it */
     switch (frame->color_primaries) {
     case AVCOL_PRI_BT2020:
     case AVCOL_PRI_SMPTE432:
@@ -60,8 +74,11 @@ enum tone_kind tone_kind_of(const AVFrame *frame)
 {
     if (frame->color_trc == AVCOL_TRC_SMPTE2084)
         return TONE_PQ;
-    if (frame->color_trc == AVCOL_TRC_ARIB_STD_B67)
+    if (frame->color_trc == AVCOL_TRC_ARIB_STD_B67 &&
+        colour_matrix_of(frame) != COLOUR_IPT_C2)
         return TONE_HLG;
+    if (is_lms(frame))
+        return TONE_PQ; /* ITU-T H.273 8.3: whatever else it says */
     return tone_primaries_of(frame) == AVCOL_PRI_BT709 ? TONE_NONE : TONE_WIDE;
 }
 
@@ -90,19 +107,6 @@ int tone_peak_of_display(const uint8_t *data, size_t size)
     return display.has_luminance && display.max_luminance.den > 0
                ? believable_peak(av_q2d(display.max_luminance))
                : 0;
-}
-
-int tone_peak_of(const AVFrame *frame)
-{
-    const AVFrameSideData *light =
-        av_frame_get_side_data(frame, AV_FRAME_DATA_CONTENT_LIGHT_LEVEL);
-    const AVFrameSideData *display =
-        av_frame_get_side_data(frame, AV_FRAME_DATA_MASTERING_DISPLAY_METADATA);
-    const int peak = light ? tone_peak_of_light(light->data, light->size) : 0;
-
-    return peak == 0 && display
-               ? tone_peak_of_display(display->data, display->size)
-               : peak;
 }
 
 /* --- curves --------------------------------------------------------------- */
@@ -136,6 +140,29 @@ static double hlg_to_scene(double signal)
     if (signal <= 0.5)
         return signal < 0 ? 0 : signal * signal / 3;
     return (exp((fmin(signal, 1) - c) / a) + b) / 12;
+}
+
+static int dovi_peak(const struct dovi *dovi)
+{
+    return believable_peak(round(pq_to_nits(dovi->source_max / 4095.0)));
+}
+
+int tone_peak_of(const AVFrame *frame)
+{
+    struct dovi dovi;
+
+    if (colour_matrix_of(frame) == COLOUR_IPT_C2 && dovi_of(&dovi, frame) &&
+        dovi_peak(&dovi) > 0)
+        return dovi_peak(&dovi);
+    const AVFrameSideData *light =
+        av_frame_get_side_data(frame, AV_FRAME_DATA_CONTENT_LIGHT_LEVEL);
+    const AVFrameSideData *display =
+        av_frame_get_side_data(frame, AV_FRAME_DATA_MASTERING_DISPLAY_METADATA);
+    const int peak = light ? tone_peak_of_light(light->data, light->size) : 0;
+
+    return peak == 0 && display
+               ? tone_peak_of_display(display->data, display->size)
+               : peak;
 }
 
 /* ITU-R BT.2390: identity up to the knee, from there a Hermite spline. */
@@ -197,24 +224,76 @@ static const float P3[3][3] = { { 1.224940f, -0.224940f, 0 },
                                 { -0.042057f, 1.042057f, 0 },
                                 { -0.019638f, -0.078636f, 1.098274f } };
 
+/* ITU-R BT.2100 tables 6 and 7, inverted: L', M' and S' less I, of Ct and Cp;
+ * and R, G and B in BT.2020 of L, M and S. */
+static const double ICTCP_PQ[3][2] = { { 0.008609, 0.111030 },
+                                       { -0.008609, -0.111030 },
+                                       { 0.560031, -0.320627 } };
+static const double ICTCP_HLG[3][2] = { { 0.015719, 0.209581 },
+                                        { -0.015719, -0.209581 },
+                                        { 1.021271, -0.605274 } };
+static const float LMS[3][3] = { { 3.436607f, -2.506452f, 0.069845f },
+                                 { -0.791330f, 1.983600f, -0.192271f },
+                                 { -0.025950f, -0.098914f, 1.124864f } };
+/* The same of Dolby Vision's, by the cones of Hunt, Pointer and Estevez. */
+static const float CONES[3][3] = { { 3.064397f, -2.165961f, 0.101557f },
+                                   { -0.656131f, 1.785569f, -0.129440f },
+                                   { 0.017361f, -0.047245f, 1.029889f } };
+
+/* `primaries` takes what comes out of `first`. */
+static void put_before(struct tone *tone, const float first[3][3])
+{
+    float then[3][3];
+
+    memcpy(then, tone->primaries, sizeof(then));
+    for (int i = 0; i < 9; i++) {
+        const float *row = then[i / 3];
+        tone->primaries[i / 3][i % 3] = row[0] * first[0][i % 3] +
+                                        row[1] * first[1][i % 3] +
+                                        row[2] * first[2][i % 3];
+    }
+}
+
+static void set_light(struct tone *tone)
+{
+    static const float WEIGHTS[3] = { 0.2627f, 0.6780f, 0.0593f };
+    const struct tone_config *config = &tone->config;
+    const float(*light)[3] = tone->is_dovi                     ? CONES
+                             : config->from == AVCOL_SPC_ICTCP ? LMS
+                                                               : SAME;
+
+    memcpy(tone->primaries,
+           config->primaries == AVCOL_PRI_BT2020     ? BT2020
+           : config->primaries == AVCOL_PRI_SMPTE432 ? P3
+                                                     : SAME,
+           sizeof(tone->primaries));
+    for (int i = 0; i < 3; i++)
+        tone->luminance[i] = WEIGHTS[0] * light[0][i] +
+                             WEIGHTS[1] * light[1][i] +
+                             WEIGHTS[2] * light[2][i];
+    put_before(tone, light);
+    if (tone->is_dovi)
+        put_before(tone, tone->dovi.to_lms);
+}
+
 static int fixed(double value)
 {
     return (int)lround(value * 65536);
 }
 
-/* The matrices: ITU-T H.273 8.3. */
-static void set_matrices(struct tone *tone, int from, int to)
+static void set_matrices(struct tone *tone)
 {
-    double kr, kb;
-
-    colour_weights(from, &kr, &kb);
-    const double kg = 1 - kr - kb;
+    const struct tone_config *config = &tone->config;
     const double unit = 4.0 * 876 / 896;
-    tone->to_red = fixed(unit * 2 * (1 - kr));
-    tone->to_blue = fixed(unit * 2 * (1 - kb));
-    tone->green_red = fixed(-unit * 2 * (1 - kr) * kr / kg);
-    tone->green_blue = fixed(-unit * 2 * (1 - kb) * kb / kg);
-    colour_weights(to, &kr, &kb);
+    double kr, kb, to[3][2];
+
+    if (config->from == AVCOL_SPC_ICTCP)
+        memcpy(to, tone->is_hlg ? ICTCP_HLG : ICTCP_PQ, sizeof(to));
+    else
+        colour_to_rgb(config->from, config->is_full, to);
+    for (int i = 0; i < 6; i++)
+        tone->to_rgb[i / 2][i % 2] = fixed(unit * to[i / 2][i % 2]);
+    colour_weights(config->to, &kr, &kb);
     tone->kr = (float)kr;
     tone->kb = (float)kb;
     tone->kg = (float)(1 - kr - kb);
@@ -222,32 +301,67 @@ static void set_matrices(struct tone *tone, int from, int to)
     tone->per_cr = (float)(224 / (2 * (1 - kr)));
 }
 
+/* What falls into a place of a table of light: the middle of it. */
+static double middle(int place)
+{
+    return ldexp(1 + (place % 256 + 0.5) / 256, place / 256) * LIGHT_LEAST;
+}
+
+static void set_gain(struct tone *tone)
+{
+    for (int i = 0; i < LIGHT_STEPS; i++)
+        tone->gain[i] = (float)gain_of(&tone->config, middle(i));
+}
+
+static void set_curves(struct tone *tone)
+{
+    const enum tone_kind kind = tone->config.kind;
+
+    for (int i = 0; i < SIGNAL_STEPS; i++)
+        tone->light[i] = (float)light_of(kind, (double)i / SIGNAL_UNIT);
+    for (int i = 0; i < LIGHT_STEPS; i++) {
+        tone->ootf[i] = (float)ootf_of(middle(i));
+        tone->signal[i] = (float)pow(middle(i), 1 / 2.4);
+    }
+    tone->signal[0] = 0;
+    for (int i = 0; i < DOVI_CODES; i++)
+        tone->luma[i] = (int16_t)((i - 64) * 4);
+}
+
 struct tone *tone_new(const struct tone_config *config)
 {
-    struct tone *tone = malloc(sizeof(*tone));
+    struct tone *tone = calloc(1, sizeof(*tone));
 
     if (tone == NULL)
         return NULL;
+    tone->config = *config;
+    tone->told_nits = config->peak_nits;
     tone->is_hlg = config->kind == TONE_HLG;
+    tone->is_dovi = config->from == COLOUR_IPT_C2;
     tone->light_most = config->kind == TONE_WIDE ? 1 : LIGHT_MOST;
-    for (int i = 0; i < SIGNAL_STEPS; i++)
-        tone->light[i] = (float)light_of(config->kind, (double)i / SIGNAL_UNIT);
-    for (int i = 0; i < LIGHT_STEPS; i++) {
-        /* the middle of what falls into this place */
-        const double light =
-            ldexp(1 + (i % 256 + 0.5) / 256, i / 256) * LIGHT_LEAST;
-        tone->ootf[i] = (float)ootf_of(light);
-        tone->gain[i] = (float)gain_of(config, light);
-        tone->signal[i] = (float)pow(light, 1 / 2.4);
-    }
-    tone->signal[0] = 0;
-    memcpy(tone->primaries,
-           config->primaries == AVCOL_PRI_BT2020     ? BT2020
-           : config->primaries == AVCOL_PRI_SMPTE432 ? P3
-                                                     : SAME,
-           sizeof(tone->primaries));
-    set_matrices(tone, config->from, config->to);
+    set_curves(tone);
+    set_gain(tone);
+    set_light(tone);
+    set_matrices(tone);
     return tone;
+}
+
+/* A peak that is told stays told where a picture's metadata are missing. */
+void tone_follow(struct tone *tone, const struct dovi *dovi)
+{
+    const int peak = dovi_peak(dovi) > 0 ? dovi_peak(dovi) : tone->told_nits;
+
+    if (memcmp(&tone->dovi, dovi, sizeof(*dovi)) == 0)
+        return;
+    memcpy(&tone->dovi, dovi, sizeof(*dovi));
+    for (int i = 0; i < DOVI_CODES; i++)
+        tone->luma[i] = (int16_t)lrintf(SIGNAL_UNIT * dovi_luma(dovi, i));
+    dovi_chroma_init(&tone->chroma, dovi);
+    set_light(tone);
+    if (peak == tone->config.peak_nits)
+        return;
+    tone->config.peak_nits = peak;
+    set_gain(tone);
 }
 
 void tone_free(struct tone *tone)
@@ -289,8 +403,8 @@ static struct colour to_signal(const struct tone *tone, struct colour in)
     struct colour c;
 
     if (tone->is_hlg) {
-        const float scene =
-            0.2627f * in.red + 0.6780f * in.green + 0.0593f * in.blue;
+        const float *k = tone->luminance;
+        const float scene = k[0] * in.red + k[1] * in.green + k[2] * in.blue;
         const float ootf = tone->ootf[place_of(scene)];
         in.red *= ootf;
         in.green *= ootf;
@@ -323,26 +437,45 @@ static const float DITHER[4][4] = {
     { 31 / 32.0f, 15 / 32.0f, 27 / 32.0f, 11 / 32.0f }
 };
 
+/* What chroma adds to luma in the three signals. */
+static void chroma_of(const struct tone *tone, const uint16_t *const in[4],
+                      int x, int add[3])
+{
+    const int u = in[2][x / 2] & 1023;
+    const int v = in[3][x / 2] & 1023;
+    const int(*to)[2] = tone->to_rgb;
+    float of[3];
+
+    if (!tone->is_dovi) {
+        for (int i = 0; i < 3; i++)
+            add[i] = (to[i][0] * (u - 512) + to[i][1] * (v - 512)) >> 16;
+        return;
+    }
+    dovi_add(&tone->dovi, &tone->chroma,
+             (in[0][x] & 1023) + (in[0][x + 1] & 1023) + (in[1][x] & 1023) +
+                 (in[1][x + 1] & 1023),
+             u, v, of);
+    for (int i = 0; i < 3; i++)
+        add[i] = (int)(SIGNAL_UNIT * of[i] + (of[i] < 0 ? -0.5f : 0.5f));
+}
+
 /* Two by two pixels: luma each, and the mean of their chroma. */
 static void block(const struct tone *tone, const uint16_t *const in[4],
                   uint8_t *const out[4], int x, int at)
 {
-    const int u = (in[2][x / 2] & 1023) - 512;
-    const int v = (in[3][x / 2] & 1023) - 512;
-    const int red = (tone->to_red * v) >> 16;
-    const int green = (tone->green_blue * u + tone->green_red * v) >> 16;
-    const int blue = (tone->to_blue * u) >> 16;
+    int add[3];
     float cb = 0;
     float cr = 0;
 
+    chroma_of(tone, in, x, add);
     for (int i = 0; i < 4; i++) {
         const int row = i >> 1;
         const int column = x + (i & 1);
-        const int y = ((in[row][column] & 1023) - 64) * 4;
+        const int y = tone->luma[in[row][column] & 1023];
         const struct colour c = to_signal(
-            tone, (struct colour){ tone->light[signal_step(y + red)],
-                                   tone->light[signal_step(y + green)],
-                                   tone->light[signal_step(y + blue)] });
+            tone, (struct colour){ tone->light[signal_step(y + add[0])],
+                                   tone->light[signal_step(y + add[1])],
+                                   tone->light[signal_step(y + add[2])] });
         const float luma =
             tone->kr * c.red + tone->kg * c.green + tone->kb * c.blue;
         cb += c.blue - luma;
