@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
@@ -174,6 +175,7 @@ bool slate_step(struct stage *stage)
     struct slate_maker *maker = &stage->maker;
     struct err err = ERR_EMPTY;
     char path[1024], unfinished[1048];
+    struct stat st;
 
     if (!slate_is_coming(stage))
         return false;
@@ -183,7 +185,9 @@ bool slate_step(struct stage *stage)
     end_maker(stage);
     stage_ring_pool_path(&stage->ring, STAGE_POOL_SLATE, path);
     unfinished_path(stage, unfinished);
-    (void)rename(unfinished, path); /* the pool tells what it is */
+    /* The pool tells what it is, an empty file nothing. */
+    if (stat(unfinished, &st) == 0 && st.st_size > 0)
+        (void)rename(unfinished, path);
     remove_unfinished(stage);
     if (take(stage, STAGE_POOL_SLATE, &err))
         return true;

@@ -127,10 +127,6 @@ int shm_open_map(struct shm *shm, const char *path, const char *what,
                 what, path);
         goto fail;
     }
-    if (st.st_size == 0) {
-        err_set(err, ERR_UNREACHABLE, "%s %s: is not made yet", what, path);
-        goto fail;
-    }
     if (st.st_size < 0 || (uintmax_t)st.st_size < min_size) {
         err_set(err, ERR_INPUT,
                 "%s %s: %" PRIdMAX

@@ -49,9 +49,8 @@ int shm_fill(struct shm *shm, size_t size, struct err *err);
 
 /*
  * Maps what exists.  `what` is the word for it in sentences ("pool", "stage
- * ring").  ERR_UNREACHABLE when there is nothing, or an empty file (not made
- * yet); ERR_INPUT when it is no regular file, smaller than min_size, or not
- * owned by us or root.
+ * ring").  ERR_UNREACHABLE when there is nothing; ERR_INPUT when it is no
+ * regular file, smaller than min_size, or not owned by us or root.
  */
 int shm_open_map(struct shm *shm, const char *path, const char *what,
                  bool is_writable, size_t min_size, struct err *err);

@@ -245,6 +245,6 @@ int sandbox_lock_calls(const struct sandbox *sandbox, struct err *err)
         return 0;
     errno = -filter.rc;
     return err_errno(err, ERR_SYSTEM,
-                     "half a sandbox: no seccomp, so a decoder can start "
-                     "programs and use the network");
+                     "half a sandbox, programs can be started and the network "
+                     "used: seccomp");
 }

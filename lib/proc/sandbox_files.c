@@ -127,15 +127,15 @@ int sandbox_lock_files(const struct sandbox *sandbox, struct err *err)
                                                  &wanted, sizeof(wanted), 0);
     if (rules < 0)
         return err_errno(err, ERR_SYSTEM,
-                         "half a sandbox: this kernel has no Landlock, so a "
-                         "decoder can read any file");
+                         "half a sandbox, any file can be read: Landlock");
     for (int i = 0; i < sandbox->count; i++)
         allow_asset(rules, sandbox->files[i]);
     if (sandbox->has_network)
         allow_names(rules);
     const long rc = syscall(SYS_landlock_restrict_self, rules, 0);
     if (rc < 0)
-        err_errno(err, ERR_SYSTEM, "half a sandbox: Landlock");
+        err_errno(err, ERR_SYSTEM,
+                  "half a sandbox, any file can be read: Landlock");
     close(rules);
     return rc < 0 ? -1 : 0;
 }
