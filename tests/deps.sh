@@ -29,6 +29,7 @@ libbsd-dev
 libmicrohttpd-dev
 libhttp-parser-dev
 libjansson-dev
+libseccomp-dev
 libssl-dev
 zlib1g-dev
 ffmpeg                  ffmpeg

@@ -51,7 +51,7 @@ struct run_opts {
     int port;
     int lead_ms; /* 0: rv-render's own */
     int min_depth, max_depth;
-    struct slate_opts slate;
+    struct passed_opts passed;
     int64_t pts_base; /* 0: rv-stage's own */
     bool keeps_stats; /* leave the stats page at the end: a server reads it */
 };

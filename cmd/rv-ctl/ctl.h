@@ -12,13 +12,15 @@
 #include "clock/clock.h"
 #include "err/err.h"
 
-/* What rv-stage is told about the slate; NULL: its default.  In title and file
- * %d is the channel's number. */
-struct slate_opts {
-    const char *title, *file, *sound;
+/* What rv-stage is told about the slate, and it and rv-decode about the
+ * sandbox; NULL: its default.  In title and slate %d is the channel's number.
+ */
+struct passed_opts {
+    const char *title, *slate, *sound;
+    const char *sandbox;
 };
 /* Their options, a child of run's and serve's; its input is the struct. */
-extern const struct argp slate_argp;
+extern const struct argp passed_argp;
 
 int run_main(int argc, char **argv);
 int serve_main(int argc, char **argv);

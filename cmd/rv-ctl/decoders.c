@@ -94,9 +94,18 @@ static int start_process(struct channel *channel, struct decoder *decoder,
              decoder->pool_id);
     char house[HOUSE_TEXT_SIZE];
     house_format(&channel->house, house);
-    const char *const argv[] = { "rv-decode", "--run-dir", channel->run,
-                                 "--channel", number,      "--house",
-                                 house,       "--pool",    pool,
+    const char *sandbox = channel->opts.passed.sandbox;
+    const char *const argv[] = { "rv-decode",
+                                 "--run-dir",
+                                 channel->run,
+                                 "--channel",
+                                 number,
+                                 "--house",
+                                 house,
+                                 "--pool",
+                                 pool,
+                                 "--sandbox",
+                                 sandbox ? sandbox : "on",
                                  NULL };
     if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0) {
         err_errno(err, ERR_SYSTEM, "pipe to rv-decode");
@@ -291,6 +300,15 @@ static int64_t next_frame(const struct channel *channel,
     return laid->has_first ? air_tail(channel) - laid->first : decoder->from;
 }
 
+static const char *death_of(int status, bool is_known)
+{
+    /* The signal of a seccomp filter, which nobody else sends. */
+    return is_known && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS
+               ? "decoder did what the sandbox forbids and was killed, "
+                 "starting a new one"
+               : "decoder died, starting a new one";
+}
+
 static void tell_end(struct channel *channel, struct decoder *decoder,
                      int status, bool is_known, int64_t now_us)
 {
@@ -332,7 +350,7 @@ static void tell_end(struct channel *channel, struct decoder *decoder,
         stats_add(&channel->stats, STATS_DECODE_FAILURES,
                   end == DECODER_CRASHED);
         log_warn(&ctx, "%s",
-                 end == DECODER_CRASHED ? "decoder died, starting a new one"
+                 end == DECODER_CRASHED ? death_of(status, is_known)
                                         : why.text);
     }
     const uint32_t laid_id = decoder->laid;
@@ -357,6 +375,20 @@ void decoder_close(struct channel *channel, struct decoder *decoder)
     decoder->laid = 0;
 }
 
+/* In the sandbox a pool has its name before it is made: one that died first
+ * leaves it. */
+static void remove_unmade(const struct channel *channel,
+                          const struct decoder *decoder)
+{
+    char path[1100];
+
+    if (decoder->pool.head != NULL)
+        return;
+    snprintf(path, sizeof(path), "%s/pool-%u", channel->folder,
+             decoder->pool_id);
+    (void)unlink(path);
+}
+
 void decoders_ended(struct channel *channel, int place, int64_t now_us)
 {
     struct decoder *decoder = &channel->decoder[place];
@@ -370,6 +402,7 @@ void decoders_ended(struct channel *channel, int place, int64_t now_us)
     if (!channel->is_stopping && !decoder->is_unwanted &&
         decoder->state != DECODER_WARM)
         tell_end(channel, decoder, status, is_known, now_us);
+    remove_unmade(channel, decoder);
     decoder_close(channel, decoder);
     channel->is_dirty = true;
 }
@@ -512,6 +545,7 @@ void decoders_adopt(struct channel *channel, const struct decoder *found)
     if (decoder->pool.head == NULL || !pool_has_producer(&decoder->pool)) {
         const int64_t now_us = clock_monotonic_us();
         tell_end(channel, decoder, 0, false, now_us);
+        remove_unmade(channel, decoder);
         decoder_close(channel, decoder);
         return;
     }

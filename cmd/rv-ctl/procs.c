@@ -118,11 +118,15 @@ static int start_stage(struct channel *channel, pid_t *pid, int *pidfd,
     add_number(&words, "--epoch", epoch, channel->forced_epoch_us);
     add_number(&words, "--min-depth", low, channel->opts.min_depth);
     add_number(&words, "--max-depth", high, channel->opts.max_depth);
-    add_text(&words, "--title", channel, channel->opts.slate.title, title);
-    add_text(&words, "--slate", channel, channel->opts.slate.file, slate);
-    if (channel->opts.slate.sound != NULL) {
+    add_text(&words, "--title", channel, channel->opts.passed.title, title);
+    add_text(&words, "--slate", channel, channel->opts.passed.slate, slate);
+    if (channel->opts.passed.sound != NULL) {
         add(&words, "--slate-sound");
-        add(&words, channel->opts.slate.sound);
+        add(&words, channel->opts.passed.sound);
+    }
+    if (channel->opts.passed.sandbox != NULL) {
+        add(&words, "--sandbox");
+        add(&words, channel->opts.passed.sandbox);
     }
     add_number(&words, "--pts-base", base, channel->opts.pts_base);
     const struct spawn spawn = { "rv-stage", words.word, -1, -1, -1 };

@@ -84,7 +84,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
-        state->child_inputs[0] = &opts->slate;
+        state->child_inputs[0] = &opts->passed;
         break;
     case OPT_RUN_DIR:
         opts->run_dir = arg;
@@ -144,7 +144,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-static const struct argp_child children[] = { { .argp = &slate_argp }, { 0 } };
+static const struct argp_child children[] = { { .argp = &passed_argp }, { 0 } };
 
 static const struct argp argp = {
     .options = options,

@@ -111,7 +111,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
-        state->child_inputs[0] = &opts->slate;
+        state->child_inputs[0] = &opts->passed;
         return 0;
     case OPT_LISTEN:
     case OPT_METRICS:
@@ -149,7 +149,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     }
 }
 
-static const struct argp_child children[] = { { .argp = &slate_argp }, { 0 } };
+static const struct argp_child children[] = { { .argp = &passed_argp }, { 0 } };
 
 static const struct argp argp = {
     .options = options,

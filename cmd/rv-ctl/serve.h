@@ -40,7 +40,7 @@ struct serve_opts {
     const char *listen, *socket, *metrics, *http_host, *house, *user;
     int http_port;
     int lead_ms;
-    struct slate_opts slate;
+    struct passed_opts passed;
     int64_t pts_base; /* 0: rv-stage's own */
     enum clock_source clock;
     int64_t clock_us; /* a virtual clock's start */

@@ -115,9 +115,10 @@ int served_start(struct serve *serve, struct served *served, bool take_over,
     add(&words, "--format", served->format);
     add(&words, "--state-dir", serve->opts.state_dir);
     add(&words, "--lead", lead);
-    add(&words, "--title", serve->opts.slate.title);
-    add(&words, "--slate", serve->opts.slate.file);
-    add(&words, "--slate-sound", serve->opts.slate.sound);
+    add(&words, "--title", serve->opts.passed.title);
+    add(&words, "--slate", serve->opts.passed.slate);
+    add(&words, "--slate-sound", serve->opts.passed.sound);
+    add(&words, "--sandbox", serve->opts.passed.sandbox);
     add(&words, "--pts-base", base);
     words.word[words.count++] = "--in-service";
     if (take_over)

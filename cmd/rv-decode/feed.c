@@ -45,7 +45,7 @@ static int read_more(struct feed *feed, struct err *err)
                        feed->next + 1, SEGMENT_LINE_MAX);
     while (!is_quitting(feed)) {
         struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-        if (poll(&in, 1, WAIT_MS) == 0)
+        if (poll(&in, 1, WAIT_MS) <= 0) /* a signal: look again */
             continue;
         const ssize_t got = read(STDIN_FILENO, feed->line + feed->line_used,
                                  SEGMENT_LINE_MAX - feed->line_used);
@@ -166,12 +166,32 @@ static void open_asset(struct feed *feed, struct item *item)
     }
 }
 
+bool feed_look(struct feed *feed, const char **asset)
+{
+    feed->seen_rc = next_line(feed, &feed->seen, &feed->seen_err);
+    feed->has_seen = true;
+    *asset = feed->seen_rc > 0 ? feed->seen.asset : "";
+    return feed->seen_rc != 0;
+}
+
+static int next_segment(struct feed *feed, struct segment *segment,
+                        struct err *err)
+{
+    if (feed->has_seen) {
+        feed->has_seen = false;
+        *segment = feed->seen;
+        *err = feed->seen_err;
+        return feed->seen_rc;
+    }
+    return feed->files ? next_file(feed, segment, err)
+                       : next_line(feed, segment, err);
+}
+
 /* The next item: true; false at the end. */
 static bool produce(struct feed *feed, struct item *item)
 {
     *item = ITEM_EMPTY;
-    const int rc = feed->files ? next_file(feed, &item->segment, &item->err)
-                               : next_line(feed, &item->segment, &item->err);
+    const int rc = next_segment(feed, &item->segment, &item->err);
     if (rc == 0)
         return false;
     if (!feed->has_house && rc > 0) {
@@ -238,10 +258,9 @@ static void *run(void *opaque)
     return NULL;
 }
 
-int feed_start(struct feed *feed, struct err *err)
+int feed_open(struct feed *feed, struct err *err)
 {
     pthread_condattr_t attributes;
-    sigset_t all, before;
 
     feed->line = malloc(SEGMENT_LINE_MAX);
     if (feed->line == NULL)
@@ -254,6 +273,14 @@ int feed_start(struct feed *feed, struct err *err)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&feed->changed, &attributes);
     pthread_condattr_destroy(&attributes);
+    feed->is_open = true;
+    return 0;
+}
+
+int feed_start(struct feed *feed, struct err *err)
+{
+    sigset_t all, before;
+
     /* Signals are for the main thread: its waits must end. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -275,9 +302,12 @@ void feed_stop(struct feed *feed)
         pthread_cond_broadcast(&feed->changed);
         pthread_mutex_unlock(&feed->lock);
         pthread_join(feed->thread, NULL);
+        feed->has_thread = false;
+    }
+    if (feed->is_open) {
         pthread_mutex_destroy(&feed->lock);
         pthread_cond_destroy(&feed->changed);
-        feed->has_thread = false;
+        feed->is_open = false;
     }
     if (feed->has_item)
         asset_free(feed->item.asset);

@@ -40,7 +40,7 @@ struct feed {
     bool (*is_stopping)(void);
 
     pthread_t thread;
-    bool has_thread;
+    bool is_open, has_thread;
     pthread_mutex_t lock; /* protects what follows */
     pthread_cond_t changed;
     struct item item;
@@ -50,9 +50,19 @@ struct feed {
     char *line;
     size_t line_used;
     bool is_stdin_end;
+    bool has_seen; /* by feed_look(): what is read first */
+    int seen_rc;
+    struct segment seen;
+    struct err seen_err;
 };
 
 /* Fill in the public members first; then everything else is set here. */
+int feed_open(struct feed *feed, struct err *err);
+
+/* Waits for the first line and lends its asset ("": none, or a bad line);
+ * false: none will come.  Before feed_start(), and only without files. */
+bool feed_look(struct feed *feed, const char **asset);
+
 int feed_start(struct feed *feed, struct err *err);
 void feed_stop(struct feed *feed);
 

@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "clock/clock.h"
+#include "confine.h"
 #include "explain.h"
 #include "feed.h"
 #include "frame/slate.h"
@@ -27,6 +28,7 @@ struct opts {
     int64_t slots, threads, channel;
     bool is_nut, is_verbose, is_slate, has_tone;
     bool is_explain, is_quick, is_json;
+    enum sandbox_mode sandbox;
     char **files;
     int file_count;
 };
@@ -55,6 +57,7 @@ enum {
     OPT_CHANNEL,
     OPT_THREADS,
     OPT_SLATE,
+    OPT_SANDBOX,
     OPT_EXPLAIN,
     OPT_QUICK,
     OPT_JSON,
@@ -69,6 +72,7 @@ static const struct argp_option options[] = {
     { "nut", OPT_NUT, NULL, 0, "Write NUT with raw video and PCM to standard output, no pool", 0 },
     { "threads", OPT_THREADS, "N", 0, "Threads of the video decoder (default: by picture size)", 0 },
     { "slate", OPT_SLATE, "silence|tone", 0, "Make FILE a slate of at most 250 frames, with this where it has no sound", 0 },
+    { "sandbox", OPT_SANDBOX, SANDBOX_WORDS, 0, "Give up all but the FILEs or the channel's asset and the pool (off); strict: or fail", 0 },
     { "explain", OPT_EXPLAIN, NULL, 0, "Say what is done to each FILE and how long it is, decode no more than that needs", 0 },
     { "quick", OPT_QUICK, NULL, 0, "--explain: believe the length that the container says", 0 },
     { "json", OPT_JSON, NULL, 0, "--explain: write one JSON object a file", 0 },
@@ -94,6 +98,13 @@ static void check_opts(const struct opts *opts, const struct argp_state *state)
                            opts->slots || opts->file_count != 1))
         argp_error(state, "--slate needs --pool PATH, --house WxH@RATE and one "
                           "FILE, without --nut and --slots");
+    if (opts->sandbox == SANDBOX_OFF)
+        return;
+    if (opts->channel == 0 && opts->file_count == 0)
+        argp_error(state, "--sandbox must know what is read; give FILEs");
+    if (!opts->is_explain && !opts->is_nut && !opts->pool)
+        argp_error(state, "--sandbox: nothing can be removed from in there, "
+                          "the pool's own folder neither; give --pool PATH");
 }
 
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
@@ -128,6 +139,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
                        arg);
         opts->is_slate = true;
         opts->has_tone = strcmp(arg, "tone") == 0;
+        break;
+    case OPT_SANDBOX:
+        opts->sandbox = (enum sandbox_mode)cli_choice(state, "--sandbox", arg,
+                                                      SANDBOX_WORDS);
         break;
     case OPT_EXPLAIN:
         opts->is_explain = true;
@@ -391,6 +406,18 @@ static bool slate_is_unwanted(void)
            (has_leash() && poll(&in, 1, 0) > 0 && (in.revents & POLLHUP));
 }
 
+/* The pool tells whoever holds the leash why it is none. */
+static int tell_in_slate(struct decode *decode, struct err *err)
+{
+    struct sink *sink = &decode->sink;
+    const struct err why = *err;
+
+    if (!sink->is_open &&
+        sink_open_slate(sink, decode->pool_path, &decode->house, 1, err) < 0)
+        return -1;
+    return sink_end(sink, &why, err);
+}
+
 /* A slate is as long as it goes; one without a picture says why. */
 static int conclude_slate(struct decode *decode, int rc, struct err *err)
 {
@@ -406,9 +433,7 @@ static int conclude_slate(struct decode *decode, int rc, struct err *err)
         if (why.text[0] == '\0')
             err_set(err, ERR_INPUT, "slate %s: has no picture",
                     decode->opts.files[0]);
-        return has_leash()
-                   ? slate_fail(decode->pool_path, &decode->house, err, err)
-                   : -1;
+        return has_leash() ? tell_in_slate(decode, err) : -1;
     }
     if (decode->failed > 0 || rc < 0)
         log_warn(NULL, "%s; %llu frames of it are the slate", why.text,
@@ -494,7 +519,8 @@ static int explain(const struct opts *opts, struct err *err)
                                            .is_quick = opts->is_quick,
                                            .is_stopping = cli_stopping };
 
-    if (read_house(opts, &house, err) < 0)
+    if (read_house(opts, &house, err) < 0 ||
+        confine_reader(opts->sandbox, opts->files, opts->file_count, err) < 0)
         return -1;
     return explain_files(opts->files, opts->file_count, opts->is_json, &house,
                          &config, err);
@@ -523,6 +549,10 @@ static int start(struct decode *decode, struct err *err)
     if (find_places(decode, err) < 0)
         return -1;
     av_warm_up();
+    if (feed_open(&decode->feed, err) < 0 ||
+        confine(opts->sandbox, &decode->feed, &decode->sink, decode->pool_path,
+                (int32_t)opts->channel, err) < 0)
+        return -1;
     return feed_start(&decode->feed, err);
 }
 

@@ -34,6 +34,7 @@ int sink_open_pool(struct sink *sink, const char *path,
         .house = *house,
         .slots = slots < POOL_SLOTS_MAX ? slots : POOL_SLOTS_MAX,
         .picture_bytes = bytes,
+        .reserved = &sink->reserved,
     };
     sink->house = *house;
     if (pool_create(&sink->pool, path, &config, err) < 0)
@@ -47,7 +48,7 @@ int sink_open_slate(struct sink *sink, const char *path,
 {
     sink->house = *house;
     sink->is_slate = true;
-    if (slate_build(&sink->pool, path, house, frames, err) < 0)
+    if (slate_build(&sink->pool, path, house, frames, &sink->reserved, err) < 0)
         return -1;
     sink->is_open = true;
     return 0;
@@ -75,7 +76,7 @@ int sink_end(struct sink *sink, const struct err *why, struct err *err)
     if (sink->is_nut)
         return sink->has_failed ? 0 : nut_end(sink->nut, err);
     if (sink->is_slate)
-        return why != NULL ? 0
+        return why != NULL ? slate_fail(&sink->pool, why, err)
                            : slate_publish(&sink->pool, sink->has_tone, err);
     pool_end(&sink->pool, sink->next_index, why);
     return 0;
@@ -84,6 +85,7 @@ int sink_end(struct sink *sink, const struct err *why, struct err *err)
 void sink_close(struct sink *sink)
 {
     nut_free(sink->nut);
+    shm_close(&sink->reserved);
     if (sink->pool.head)
         pool_close(&sink->pool);
     free(sink->memory);

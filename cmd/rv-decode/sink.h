@@ -21,8 +21,9 @@
 struct sink {
     struct house house;
     bool is_open, is_nut, has_failed;
-    bool is_slate; /* a slate's pool: all of it is kept (slate.h) */
-    bool has_tone; /* slate: it shall have one, for want of sound */
+    bool is_slate;       /* a slate's pool: all of it is kept (slate.h) */
+    bool has_tone;       /* slate: it shall have one, for want of sound */
+    struct shm reserved; /* the pool's file before it is made, in a sandbox */
     struct pool pool;
     struct nut *nut;
     uint8_t *memory; /* NUT: the picture */
@@ -35,7 +36,7 @@ struct sink {
 };
 
 /* clang-format off */
-#define SINK_EMPTY ((struct sink){ .pool = POOL_EMPTY, .nut = NULL })
+#define SINK_EMPTY ((struct sink){ .reserved = SHM_EMPTY, .pool = POOL_EMPTY })
 /* clang-format on */
 
 /* A picture on show. */
@@ -61,7 +62,8 @@ int sink_open_nut(struct sink *sink, const struct house *house,
 int sink_open_slate(struct sink *sink, const char *path,
                     const struct house *house, int frames, struct err *err);
 
-/* Ends the pool (`why` NULL: all went well) or the NUT stream. */
+/* Ends the pool (`why` NULL: all went well) or the NUT stream; a slate's is
+ * seen from now on. */
 int sink_end(struct sink *sink, const struct err *why, struct err *err);
 void sink_close(struct sink *sink);
 

@@ -17,6 +17,7 @@
 #include <bsd/string.h>
 
 #include "cli/cli.h"
+#include "proc/sandbox.h"
 
 #define TICK_US     INT64_C(250000)
 #define WAIT_WORDS  120
@@ -34,6 +35,7 @@ enum key {
     KEY_TITLE,
     KEY_SLATE,
     KEY_SLATE_SOUND,
+    KEY_SANDBOX,
     KEY_NO_WAIT,
     KEY_RUN_DIR
 };
@@ -64,6 +66,9 @@ static const struct argp_option options[] = {
       "A picture or video as slate instead of the card", 0 },
     { "slate-sound", KEY_SLATE_SOUND, "silence|tone", 0,
       "What is heard where the slate has no sound (silence)", 0 },
+    { "sandbox", KEY_SANDBOX, SANDBOX_WORDS, 0,
+      "Whether the slate's decoder gives up all but FILE and its pool (on)",
+      0 },
     { "no-wait", KEY_NO_WAIT, NULL, 0,
       "At the end of the input do not wait for a consumer to come", 0 },
     { 0 }
@@ -129,6 +134,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
                        "--slate-sound: '%s' is unknown; give silence or tone",
                        arg);
         opts->has_tone = strcmp(arg, "tone") == 0;
+        break;
+    case KEY_SANDBOX:
+        (void)cli_choice(state, "--sandbox", arg, SANDBOX_WORDS);
+        opts->sandbox = arg;
         break;
     case KEY_NO_WAIT:
         opts->is_no_wait = true;
@@ -478,7 +487,8 @@ int main(int argc, char **argv)
 
     stage.opts = (struct options){ .start_delay_ms = START_DELAY,
                                    .min_depth = 30,
-                                   .max_depth = 60 };
+                                   .max_depth = 60,
+                                   .sandbox = "on" };
     stage.asrun.fd = -1;
     stage.maker.pidfd = -1;
     cli_start("rv-stage", &argp, argc, argv, &stage.opts);

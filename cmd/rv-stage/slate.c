@@ -3,9 +3,10 @@
  *
  *   pool-0   the built-in card; written before anything else, so that there is
  *            always a slate
- *   slate    a picture or video of the operator's: made once by an rv-decode
- *            that appears under this name only when it is whole.  From then on
- *            slate is this one; until then, and if it cannot be made, the card
+ *   slate    a picture or video of the operator's: made once by an rv-decode,
+ *            which cannot rename in its sandbox, so we do when it has ended.
+ *            From then on slate is this one; until then, and if it cannot be
+ *            made, the card
  *
  * Nothing waits for that rv-decode but the first frames of a channel that has
  * no epoch yet.  It ends when its standard input does, so it cannot outlive us;
@@ -20,6 +21,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
@@ -89,21 +91,42 @@ static void tell_card(const struct stage *stage, const struct err *why)
              why->text);
 }
 
+/* Where the slate is made. */
+static void unfinished_path(const struct stage *stage, char path[1048])
+{
+    char slate[1024];
+
+    stage_ring_pool_path(&stage->ring, STAGE_POOL_SLATE, slate);
+    snprintf(path, 1048, "%s.%d.new", slate, (int)getpid());
+}
+
 static void start_maker(struct stage *stage)
 {
     struct slate_maker *maker = &stage->maker;
-    char house[HOUSE_TEXT_SIZE], path[1024], number[16];
+    char house[HOUSE_TEXT_SIZE], path[1048], number[16];
     struct err err = ERR_EMPTY;
     int leash[2];
 
     house_format(&stage->ring.house, house);
-    stage_ring_pool_path(&stage->ring, STAGE_POOL_SLATE, path);
+    unfinished_path(stage, path);
     snprintf(number, sizeof(number), "%d", stage->opts.channel);
     const char *sound = stage->opts.has_tone ? "tone" : "silence";
-    const char *words[] = { "rv-decode", "--run-dir", stage->run, "--channel",
-                            number,      "--house",   house,      "--pool",
-                            path,        "--slate",   sound,      "--",
-                            maker->file, NULL };
+    const char *words[] = { "rv-decode",
+                            "--run-dir",
+                            stage->run,
+                            "--channel",
+                            number,
+                            "--house",
+                            house,
+                            "--pool",
+                            path,
+                            "--slate",
+                            sound,
+                            "--sandbox",
+                            stage->opts.sandbox,
+                            "--",
+                            maker->file,
+                            NULL };
     const char **argv = words;
     if (!stage->is_service) {
         argv += 4; /* no channel, and perhaps no run folder */
@@ -127,7 +150,7 @@ static void start_maker(struct stage *stage)
     close(leash[0]);
 }
 
-/* It has ended, or will have within a moment: what it leaves goes. */
+/* It has ended, or will have within a moment. */
 static void end_maker(struct stage *stage)
 {
     struct slate_maker *maker = &stage->maker;
@@ -140,7 +163,6 @@ static void end_maker(struct stage *stage)
     close(maker->pidfd);
     close(maker->leash);
     maker->pidfd = -1;
-    remove_unfinished(stage);
 }
 
 bool slate_is_coming(const struct stage *stage)
@@ -152,7 +174,8 @@ bool slate_step(struct stage *stage)
 {
     struct slate_maker *maker = &stage->maker;
     struct err err = ERR_EMPTY;
-    char path[1024];
+    char path[1024], unfinished[1048];
+    struct stat st;
 
     if (!slate_is_coming(stage))
         return false;
@@ -160,6 +183,12 @@ bool slate_step(struct stage *stage)
     if (!is_late && !spawn_has_ended(maker->pidfd))
         return false;
     end_maker(stage);
+    stage_ring_pool_path(&stage->ring, STAGE_POOL_SLATE, path);
+    unfinished_path(stage, unfinished);
+    /* The pool tells what it is, an empty file nothing. */
+    if (stat(unfinished, &st) == 0 && st.st_size > 0)
+        (void)rename(unfinished, path);
+    remove_unfinished(stage);
     if (take(stage, STAGE_POOL_SLATE, &err))
         return true;
     if (is_late)
@@ -169,7 +198,6 @@ bool slate_step(struct stage *stage)
         err_set(&err, ERR_SYSTEM, "asset %s: rv-decode died of it %d times",
                 maker->file, maker->tries);
     const bool is_final = is_late || err.kind != ERR_SYSTEM;
-    stage_ring_pool_path(&stage->ring, STAGE_POOL_SLATE, path);
     unlink(path);
     if (!is_final && maker->tries < TRIES)
         start_maker(stage);
@@ -224,6 +252,7 @@ void slate_end(struct stage *stage, bool remove)
 
     if (slate_is_coming(stage))
         end_maker(stage);
+    remove_unfinished(stage);
     for (int i = 0; remove && i < 2; i++) {
         stage_ring_pool_path(&stage->ring,
                              i == 0 ? STAGE_POOL_CARD : STAGE_POOL_SLATE, path);

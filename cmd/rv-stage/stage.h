@@ -111,6 +111,7 @@ struct options {
     const char *title;
     const char *slate; /* a file; NULL: the card */
     bool has_tone;
+    const char *sandbox; /* of the slate's decoder */
     bool is_no_wait;
 };
 

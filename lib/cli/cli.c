@@ -92,6 +92,22 @@ int64_t cli_number(const struct argp_state *state, const char *option,
     return value;
 }
 
+int cli_choice(const struct argp_state *state, const char *option,
+               const char *text, const char *words)
+{
+    const size_t length = strlen(text);
+    const char *word = words;
+
+    for (int i = 0; word != NULL; i++) {
+        const char *end = strchrnul(word, '|');
+        if ((size_t)(end - word) == length && strncmp(word, text, length) == 0)
+            return i;
+        word = *end == '|' ? end + 1 : NULL;
+    }
+    argp_error(state, "%s: '%s' is unknown; give %s", option, text, words);
+    return 0;
+}
+
 void cli_host_port(const struct argp_state *state, const char *option,
                    const char *text, char *host, size_t host_size,
                    uint16_t *port)

@@ -47,6 +47,10 @@ int cli_finish(int rc, const struct err *err);
 int64_t cli_number(const struct argp_state *state, const char *option,
                    const char *text, int64_t min, int64_t max);
 
+/* One of the words "a|b|c": which, from 0 on.  Usage error as above. */
+int cli_choice(const struct argp_state *state, const char *option,
+               const char *text, const char *words);
+
 /*
  * A HOST:PORT argument into host (NUL-terminated, brackets of IPv6 removed)
  * and port 0..65535.  Usage error as above.

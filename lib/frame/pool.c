@@ -97,7 +97,11 @@ static int check_header(struct pool *pool, struct err *err)
     const char *path = pool->shm.path;
     struct pool_layout layout;
 
-    if (atomic_load_explicit(&head->magic, memory_order_acquire) != POOL_MAGIC)
+    const uint32_t magic =
+        atomic_load_explicit(&head->magic, memory_order_acquire);
+    if (magic == 0)
+        return err_set(err, ERR_UNREACHABLE, "pool %s: is not made yet", path);
+    if (magic != POOL_MAGIC)
         return err_set(err, ERR_INPUT,
                        "pool %s: this is no pool; give the path of one", path);
     if (head->version != POOL_LAYOUT_VERSION ||
@@ -315,7 +319,16 @@ static void write_header(struct pool *pool)
     head->rate_den = pool->house.rate.den;
     head->sample_rate = pool->house.sample_rate;
     head->channels = pool->house.channels;
-    atomic_store_explicit(&head->magic, POOL_MAGIC, memory_order_release);
+}
+
+static int make_file(struct pool *pool, const char *path, uint64_t size,
+                     struct shm *reserved, struct err *err)
+{
+    if (reserved == NULL || reserved->fd < 0)
+        return shm_create(&pool->shm, path, size, err);
+    pool->shm = *reserved;
+    *reserved = SHM_EMPTY;
+    return shm_fill(&pool->shm, size, err);
 }
 
 int pool_build(struct pool *pool, const char *path,
@@ -338,7 +351,7 @@ int pool_build(struct pool *pool, const char *path,
         return err_set(err, ERR_SYSTEM, "pool %s: no memory", path);
     pool_layout(&layout, pool->slot_count, pool->picture_bytes,
                 pool->audio_bytes);
-    if (shm_create(&pool->shm, path, layout.size, err) < 0 ||
+    if (make_file(pool, path, layout.size, config->reserved, err) < 0 ||
         shm_lock(&pool->shm, err) < 0) {
         err_prefix(err, "pool");
         pool_close(pool);
@@ -349,12 +362,18 @@ int pool_build(struct pool *pool, const char *path,
     return 0;
 }
 
+int pool_show(struct pool *pool, struct err *err)
+{
+    atomic_store_explicit(&pool->head->magic, POOL_MAGIC, memory_order_release);
+    return shm_publish(&pool->shm, err);
+}
+
 int pool_create(struct pool *pool, const char *path,
                 const struct pool_config *config, struct err *err)
 {
     if (pool_build(pool, path, config, err) < 0)
         return -1;
-    if (shm_publish(&pool->shm, err) < 0) {
+    if (pool_show(pool, err) < 0) {
         err_prefix(err, "pool");
         pool_close(pool);
         return -1;

@@ -83,6 +83,9 @@ struct pool_config {
     /* Bytes of a picture slot; 0: a house picture with 64-byte strides.  A
      * decoder that writes padded pictures into slots asks for more. */
     uint32_t picture_bytes;
+    /* Of shm_reserve(), taken instead of a new file; NULL or SHM_EMPTY: none.
+     */
+    struct shm *reserved;
 };
 
 struct pool_header; /* pool_impl.h */
@@ -107,7 +110,8 @@ struct pool {
 
 /*
  * pool_open checks magic, version, sizes and house before anything else is
- * believed; ERR_UNREACHABLE: nothing there, ERR_INPUT: no pool of ours.
+ * believed; ERR_UNREACHABLE: nothing there, or not made yet; ERR_INPUT: no
+ * pool of ours.
  * `is_consumer` maps it writable (the stage).  pool_close never unlinks.
  */
 int pool_open(struct pool *pool, const char *path, bool is_consumer,

@@ -63,9 +63,10 @@ struct pool_layout {
 void pool_layout(struct pool_layout *layout, uint32_t slot_count,
                  uint32_t picture_bytes, uint32_t audio_bytes);
 
-/* A pool under its temporary name; shm_publish() makes it visible. */
+/* A pool that nobody can open before pool_show(). */
 int pool_build(struct pool *pool, const char *path,
                const struct pool_config *config, struct err *err);
+int pool_show(struct pool *pool, struct err *err);
 
 /* Plane p of a tightly packed house picture with 64-byte strides. */
 uint32_t pool_plane_stride(const struct house *house, int plane);

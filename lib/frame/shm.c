@@ -33,26 +33,54 @@ static int map_file(struct shm *shm, int protection, const char *what,
     return 0;
 }
 
-int shm_create(struct shm *shm, const char *path, size_t size, struct err *err)
+/* Makes `name`, which is in *shm, in the place of what is there. */
+static int make_file(struct shm *shm, const char *path, char *name,
+                     struct err *err)
+{
+    unlink(name);
+    shm->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (shm->fd >= 0)
+        return 0;
+    err_errno(err, ERR_UNREACHABLE, "%s: cannot be created", path);
+    name[0] = '\0';
+    return -1;
+}
+
+static int set_path(struct shm *shm, const char *path, struct err *err)
 {
     *shm = SHM_EMPTY;
-    shm->size = size;
     shm->is_writable = true;
     if (strlcpy(shm->path, path, sizeof(shm->path)) >= sizeof(shm->path) - 32)
         return err_set(err, ERR_INPUT, "path %.64s… is too long", path);
+    return 0;
+}
+
+int shm_create(struct shm *shm, const char *path, size_t size, struct err *err)
+{
+    if (set_path(shm, path, err) < 0)
+        return -1;
     snprintf(shm->temporary, sizeof(shm->temporary), "%s.%d.new", path,
              (int)getpid());
-    unlink(shm->temporary);
-    shm->fd = open(shm->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (shm->fd < 0) {
-        err_errno(err, ERR_UNREACHABLE, "%s: cannot be created", path);
-        shm->temporary[0] = '\0';
-        return -1;
-    }
+    return make_file(shm, path, shm->temporary, err) < 0
+               ? -1
+               : shm_fill(shm, size, err);
+}
+
+int shm_reserve(struct shm *shm, const char *path, struct err *err)
+{
+    return set_path(shm, path, err) < 0 ? -1
+                                        : make_file(shm, path, shm->path, err);
+}
+
+int shm_fill(struct shm *shm, size_t size, struct err *err)
+{
     const int number = posix_fallocate(shm->fd, 0, (off_t)size);
+
+    shm->size = size;
     if (number != 0) {
         errno = number;
-        err_errno(err, ERR_SYSTEM, "%s: no room for %zu bytes", path, size);
+        err_errno(err, ERR_SYSTEM, "%s: no room for %zu bytes", shm->path,
+                  size);
         shm_close(shm);
         return -1;
     }
@@ -65,6 +93,8 @@ int shm_create(struct shm *shm, const char *path, size_t size, struct err *err)
 
 int shm_publish(struct shm *shm, struct err *err)
 {
+    if (shm->temporary[0] == '\0')
+        return 0;
     if (rename(shm->temporary, shm->path) < 0)
         return err_errno(err, ERR_SYSTEM, "%s: cannot be renamed into place",
                          shm->path);

@@ -39,6 +39,15 @@ int shm_create(struct shm *shm, const char *path, size_t size, struct err *err);
 int shm_publish(struct shm *shm, struct err *err);
 
 /*
+ * The same for who will not be allowed to make, rename or remove a file:
+ * shm_reserve() makes it empty under its own name, shm_fill() allocates and
+ * maps it.  What it holds must tell when it is whole; shm_publish() does
+ * nothing, and shm_close() leaves it there.
+ */
+int shm_reserve(struct shm *shm, const char *path, struct err *err);
+int shm_fill(struct shm *shm, size_t size, struct err *err);
+
+/*
  * Maps what exists.  `what` is the word for it in sentences ("pool", "stage
  * ring").  ERR_UNREACHABLE when there is nothing; ERR_INPUT when it is no
  * regular file, smaller than min_size, or not owned by us or root.

@@ -49,15 +49,14 @@ int slate_repeats(const struct house *house, int frames);
  * it as any pool, drop the slots, then slate_publish or pool_close.
  */
 int slate_build(struct pool *pool, const char *path, const struct house *house,
-                int frames, struct err *err);
+                int frames, struct shm *reserved, struct err *err);
 
 /* Repeats the loop and puts the tone in where `has_tone`; ENDED, under its
  * name.  At least one frame is there. */
 int slate_publish(struct pool *pool, bool has_tone, struct err *err);
 
-/* In its place: a pool without a frame that has FAILED for this reason. */
-int slate_fail(const char *path, const struct house *house,
-               const struct err *why, struct err *err);
+/* Instead: it has no frame and has FAILED for this reason. */
+int slate_fail(struct pool *pool, const struct err *why, struct err *err);
 
 /* The built-in card with `title` (UTF-8; the channel's name) into planes of the
  * house's size, and as a slate. */

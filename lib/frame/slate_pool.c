@@ -93,11 +93,12 @@ static int repeat(struct pool *pool, int64_t index, int64_t back,
 }
 
 int slate_build(struct pool *pool, const char *path, const struct house *house,
-                int frames, struct err *err)
+                int frames, struct shm *reserved, struct err *err)
 {
     /* Two more than are shown: a scaler's, and one that is always free. */
     const struct pool_config config = { .house = *house,
-                                        .slots = (uint32_t)frames + 2 };
+                                        .slots = (uint32_t)frames + 2,
+                                        .reserved = reserved };
 
     return pool_build(pool, path, &config, err) < 0 ? err_prefix(err, "slate")
                                                     : 0;
@@ -117,21 +118,13 @@ int slate_publish(struct pool *pool, bool has_tone, struct err *err)
     for (int64_t i = 0; has_tone && i < all; i++)
         write_tone(pool, i, all);
     pool_end(pool, all, NULL);
-    return shm_publish(&pool->shm, err);
+    return pool_show(pool, err);
 }
 
-int slate_fail(const char *path, const struct house *house,
-               const struct err *why, struct err *err)
+int slate_fail(struct pool *pool, const struct err *why, struct err *err)
 {
-    const struct pool_config config = { .house = *house, .slots = 1 };
-    struct pool pool;
-
-    if (pool_build(&pool, path, &config, err) < 0)
-        return -1;
-    pool_end(&pool, 0, why);
-    const int rc = shm_publish(&pool.shm, err);
-    pool_close(&pool);
-    return rc;
+    pool_end(pool, 0, why);
+    return pool_show(pool, err);
 }
 
 /* --- the card ------------------------------------------------------------- */

@@ -8,13 +8,14 @@
 
 load ../lib
 load ../service
+load ../codecs
 bats_require_minimum_version 1.5.0
 
 HOUSE='{"video":{"width":160,"height":90,"frame_rate":"25"},"audio":{"sample_rate":48000,"channels":2}}'
 
 setup_file() {
     export MEDIA=$BATS_FILE_TMPDIR/media
-    make_media
+    make_codecs "$MEDIA"
 }
 
 setup() {
@@ -27,40 +28,6 @@ setup() {
             --vcodec libvpx-vp9 --acodec libopus)")
     RESULT=$BATS_TEST_TMPDIR/result
     echo "# RV_SEED=$SEED RV_MUTATIONS=$COUNT" >&3
-}
-
-# file NAME OPTION...: a second of a marked clip, coded so.
-file() {
-    local name=$1
-    shift
-    ffmpeg -nostdin -v error -i "$SOURCE" -map_metadata -1 -fflags +bitexact \
-        -flags:v +bitexact -flags:a +bitexact -threads 1 -g 8 "$@" "$MEDIA/$name"
-}
-
-make_media() {
-    mkdir -p "$MEDIA"
-    SOURCE=$(make_clip source.nut --clip 9 --frames 25 --rate 25 --size 160x90 \
-        --vcodec ffv1 --acodec pcm_s16le)
-    file a.mp4 -c:v libx264 -preset veryfast -c:a aac
-    file b.mkv -c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=8 \
-        -c:a libopus
-    file c.webm -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus
-    file d.ts -c:v mpeg2video -c:a mp2
-    file e.avi -c:v mpeg4 -c:a libmp3lame
-    file f.mov -c:v prores_ks -c:a pcm_s16le
-    file g.flv -c:v flv -ar 44100 -c:a libmp3lame
-    file h.ogg -c:v libtheora -c:a libvorbis
-    file i.png -frames:v 1
-    ffmpeg -nostdin -v error -i "$SOURCE" -i "$MEDIA/i.png" -map 0:a -map 1:v \
-        -c:a libmp3lame -c:v copy -disposition:v attached_pic "$MEDIA/j.mp3"
-    file k.mp4 -c:v libaom-av1 -cpu-used 8 -usage realtime -c:a aac
-    file l.wmv -c:v wmv2 -c:a wmav2
-    file m.gif -an
-    file n.mxf -c:v mpeg2video -c:a pcm_s16le
-    file o.dv -s 720x576 -pix_fmt yuv420p -c:v dvvideo -frames:v 10
-    file p.ts -c:v libx264 -preset veryfast -c:a ac3
-    file q.jpg -frames:v 1
-    file r.mkv -c:v ffv1 -c:a flac
 }
 
 # mutations COUNT OPTION...: what tests/tools/mutations.py says, into $RESULT.

@@ -254,6 +254,8 @@ static void wrong_headers_are_sentences(void **state)
 
     (void)state;
     poke(0, 0);
+    expect_refused("not made yet");
+    poke(0, 1);
     expect_refused("this is no pool");
     poke(offsetof(struct pool_header, version), 99);
     expect_refused("layout 99");
