@@ -59,13 +59,14 @@ CODECS = {
     "png": "-c:v png",
     "qtrle": "-c:v qtrle",
 }
+# what a clip says of its colours: matrix, primaries, transfer
 TAGS = {
-    "bt709": "colorspace=bt709:color_primaries=bt709:color_trc=bt709",
-    "bt601": "colorspace=smpte170m:color_primaries=smpte170m"
-             ":color_trc=smpte170m",
-    "bt2020": "colorspace=bt2020nc:color_primaries=bt2020:color_trc=bt2020-10",
-    "pq": "colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084",
-    "hlg": "colorspace=bt2020nc:color_primaries=bt2020:color_trc=arib-std-b67",
+    "bt709": ("bt709", "bt709", "bt709"),
+    "bt601": ("smpte170m", "smpte170m", "smpte170m"),
+    "bt2020": ("bt2020nc", "bt2020", "bt2020-10"),
+    "pq": ("bt2020nc", "bt2020", "smpte2084"),
+    "hlg": ("bt2020nc", "bt2020", "arib-std-b67"),
+    "rgb": ("rgb", "bt709", "bt709"),
 }
 
 
@@ -93,10 +94,12 @@ def video(frames, size=H720, rate="25", codec="h264", pix="yuv420p",
           tags="bt709", change="", copy="", ending="mov", noise=4):
     """A clip of noisy moving bars with stereo PCM."""
     grain = f",noise=alls={noise}:allf=t" if noise else ""
+    matrix, primaries, transfer = TAGS[tags]
     part = (
         f"{FFMPEG} -f lavfi -i testsrc2=s={size}:r={rate}{grain},"
-        f"{change + ',' if change else ''}format={pix},setparams={TAGS[tags]}"
-        f" -frames:v {PART} {CODECS[codec]} {{part}}"
+        f"{change + ',' if change else ''}format={pix}"
+        f" -colorspace {matrix} -color_primaries {primaries}"
+        f" -color_trc {transfer} -frames:v {PART} {CODECS[codec]} {{part}}"
     )
     whole = (
         f"{FFMPEG} -stream_loop -1 -i {{part}} {SOUND} -map 0:v -map 1:a"
@@ -136,7 +139,7 @@ def sound(seconds, channels, rate="48000", loud=0.2, cover=False):
     one = f"{loud}*sin(2*PI*(200+40*sin(t))*t)"
     layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[channels]
     tune = "|".join([one] * channels)
-    image = (f" -f lavfi -i color=red:s={H720} -map 0 -map 1 -frames:v 1"
+    image = (f" -f lavfi -i color=red:s={H720}:d=0.04 -map 0 -map 1 -frames:v 1"
              " -c:v mjpeg -disposition:v attached_pic" if cover else "")
     return kept(
         "flac" if cover else "wav",
@@ -252,19 +255,19 @@ def rows():
            lambda: video(few, codec="prores4444", pix="yuv444p10le"),
            way(DEEP), {})
     yield ("RGB, QuickTime RLE", P25,
-           lambda: video(n, codec="qtrle", pix="rgb24", noise=0),
+           lambda: video(n, codec="qtrle", pix="rgb24", tags="rgb", noise=0),
            way(scale(H720, ":out_color_matrix=bt709:out_range=tv") + "," + YUV),
            {})
     yield ("RGB, PNG", P25,
-           lambda: video(few, codec="png", pix="rgb24", noise=0),
+           lambda: video(few, codec="png", pix="rgb24", tags="rgb", noise=0),
            way(scale(H720, ":out_color_matrix=bt709:out_range=tv") + "," + YUV),
            {})
-    yield ("RGB, FFV1 (planar)", P25,
-           lambda: video(few, codec="ffv1", pix="gbrp", noise=0),
+    yield ("RGB of 10 bits, FFV1 (planar)", P25,
+           lambda: video(few, codec="ffv1", pix="gbrp10le", tags="rgb", noise=0),
            way(scale(H720, ":out_color_matrix=bt709:out_range=tv") + "," + YUV),
            {})
     yield ("alpha over black, QuickTime RLE", P25,
-           lambda: video(n, codec="qtrle", pix="argb", noise=0,
+           lambda: video(n, codec="qtrle", pix="argb", tags="rgb", noise=0,
                          change="format=argb,colorchannelmixer=aa=0.7"),
            way(OVER), {})
     yield ("alpha over black, ProRes", P25,
@@ -273,7 +276,10 @@ def rows():
            way(OVER), {})
     # colour
     yield ("full range", P25,
-           lambda: video(n, codec="mjpeg", pix="yuvj420p"), way(DEEP), {})
+           lambda: video(n, pix="yuvj420p"), way(DEEP), {})
+    yield ("full range of BT.601, Motion JPEG", P25,
+           lambda: video(n, codec="mjpeg", pix="yuvj420p", tags="bt601"),
+           way(f"{DEEP},{BT601}"), {})
     yield ("BT.601 to BT.709", P25, lambda: video(n, tags="bt601"),
            way(BT601), {})
     yield ("576 of BT.601 to 720 of BT.709", P25,
