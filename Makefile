@@ -97,7 +97,8 @@ $(LIBRV): $(LIB_OBJ) $(GEN_OBJ)
 	rm -f $@ && $(AR) rcs $@ $^
 
 # Arithmetic over whole pictures and sound: worth vectors.
-$(BUILD)/obj/lib/media/colour.o $(BUILD)/obj/lib/media/deinterlace.o: CFLAGS += -O3
+WIDE := colour deinterlace turn
+$(WIDE:%=$(BUILD)/obj/lib/media/%.o): CFLAGS += -O3
 
 # --- the programs: cmd/NAME/*.c ---------------------------------------------
 TOOLS :=
