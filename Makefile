@@ -97,7 +97,7 @@ $(LIBRV): $(LIB_OBJ) $(GEN_OBJ)
 	rm -f $@ && $(AR) rcs $@ $^
 
 # Arithmetic over whole pictures and sound: worth vectors.
-WIDE := colour deinterlace turn
+WIDE := colour deinterlace limiter turn
 $(WIDE:%=$(BUILD)/obj/lib/media/%.o): CFLAGS += -O3
 
 # --- the programs: cmd/NAME/*.c ---------------------------------------------
