@@ -19,6 +19,12 @@
 #define CEILING 14952709
 #define TARGET  14612344
 
+/* Frames that are looked at together, whether they are quiet. */
+#define PIECE 64
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
 /* The modified Bessel function of order 0. */
 static double bessel_0(double x)
 {
@@ -51,7 +57,7 @@ static void make_phases(struct limiter *limiter)
             const double value = sin(M_PI * x) / (M_PI * x) *
                                  bessel_0(beta * sqrt(1 - w * w)) /
                                  bessel_0(beta);
-            limiter->phase[p][i] = (int32_t)lrint(value * (1 << 20));
+            limiter->phase[i][p] = rint(value * (1 << 20));
             sum += fabs(value);
         }
         most = fmax(most, sum);
@@ -117,6 +123,7 @@ void limiter_reset(struct limiter *limiter, double gain)
     limiter->former_peak = 0;
     limiter->ramp = UNITY;
     limiter->valley.head = limiter->valley.count = 0;
+    limiter->oldest = 0;
     for (int i = 0; i < limiter->span; i++)
         limiter->recent[i] = UNITY;
     limiter->sum = (int64_t)limiter->span * UNITY;
@@ -125,6 +132,17 @@ void limiter_reset(struct limiter *limiter, double gain)
 static int32_t *frame_at(const struct limiter *limiter, int64_t at)
 {
     return limiter->line + (at & (limiter->size - 1)) * limiter->channels;
+}
+
+/* As lrint(), of less than 2^31: the sum is so large that its last bits are
+ * whole numbers. */
+static inline int32_t nearest(double value)
+{
+    const double sum = value + 0x1.8p52;
+    int64_t bits;
+
+    memcpy(&bits, &sum, sizeof(bits));
+    return (int32_t)bits;
 }
 
 /* A frame into the line; gives its largest magnitude. */
@@ -137,30 +155,35 @@ static int64_t take(struct limiter *limiter, const float *in)
         double value = in[c] * limiter->scale;
         if (!(fabs(value) < SOUND_MOST)) /* not a number, too */
             value = value > 0 ? SOUND_MOST : value < 0 ? -SOUND_MOST : 0;
-        to[c] = (int32_t)lrint(value);
-        if (llabs(to[c]) > most)
-            most = llabs(to[c]);
+        to[c] = nearest(value);
+        most = MAX(most, abs(to[c]));
     }
     return most;
 }
 
-/* The largest of the values between the two middle taps. */
+typedef double pair __attribute__((vector_size(16)));
+
+/*
+ * The largest of the values between the two middle taps.  All products and sums
+ * are whole numbers under 2^53, so doubles are exact, and made two at a time.
+ */
 static int64_t between(const struct limiter *limiter)
 {
-    int64_t most = 0;
+    double most = 0;
 
     for (int c = 0; c < limiter->channels; c++) {
-        int64_t value[LIMITER_PHASES] = { 0 };
+        pair value[LIMITER_LANES / 2] = { { 0 } };
         for (int i = 0; i < LIMITER_TAPS; i++) {
-            const int64_t x = frame_at(limiter, limiter->at - i)[c];
-            for (int p = 0; p < LIMITER_PHASES; p++)
-                value[p] += x * limiter->phase[p][i];
+            const double x = frame_at(limiter, limiter->at - i)[c];
+            pair phase[LIMITER_LANES / 2];
+            memcpy(phase, limiter->phase[i], sizeof(phase));
+            for (int p = 0; p < LIMITER_LANES / 2; p++)
+                value[p] += phase[p] * x;
         }
         for (int p = 0; p < LIMITER_PHASES; p++)
-            if (llabs(value[p]) > most)
-                most = llabs(value[p]);
+            most = MAX(most, fabs(value[p / 2][p % 2]));
     }
-    return most >> 20;
+    return (int64_t)most >> 20;
 }
 
 /*
@@ -197,12 +220,11 @@ static void give(const struct limiter *limiter, int16_t *out)
 {
     const int32_t *from =
         frame_at(limiter, limiter->at - limiter_ahead(limiter));
-    const int64_t whole = (int64_t)limiter->span * UNITY;
-    const int64_t gain = limiter->sum / limiter->span;
+    const bool is_whole = limiter->sum == (int64_t)limiter->span * UNITY;
+    const int64_t gain = is_whole ? UNITY : limiter->sum / limiter->span;
 
     for (int c = 0; c < limiter->channels; c++)
-        out[c] = to_16_bits(limiter->sum == whole ? from[c]
-                                                  : (from[c] * gain) >> 30);
+        out[c] = to_16_bits((from[c] * gain) >> 30);
 }
 
 /* The gain that a peak needs, with the ramp back from former ones. */
@@ -234,18 +256,112 @@ static void step(struct limiter *limiter, const float *in)
         peak > limiter->former_peak ? peak : limiter->former_peak;
     limiter->former_peak = peak;
     const int32_t low = lowest(limiter, limiter->at, ramped(limiter, both));
-    int32_t *oldest = &limiter->recent[limiter->at % limiter->span];
+    int32_t *oldest = &limiter->recent[limiter->oldest];
     limiter->sum += low - *oldest;
     *oldest = low;
+    if (++limiter->oldest == limiter->span)
+        limiter->oldest = 0;
 }
 
-void limiter_run(struct limiter *limiter, const float *in, int count,
-                 int16_t *out)
+/* --- sound that nothing is done to ---------------------------------------- */
+
+/* Is all behind the line at rest?  A quiet frame then changes none of it. */
+static bool is_at_rest(const struct limiter *limiter)
+{
+    return limiter->loud == 0 && limiter->ramp == UNITY &&
+           limiter->sum == (int64_t)limiter->span * UNITY;
+}
+
+/* As lowest() and step() leave them behind quiet frames. */
+static void rest(struct limiter *limiter)
+{
+    struct valley *valley = &limiter->valley;
+
+    valley->head = 0;
+    valley->count = 1;
+    valley->place[0] = limiter->at - 1;
+    valley->value[0] = UNITY;
+    limiter->former_peak = 0; /* under the ceiling */
+}
+
+/* Frames from `at` on to the end of the line, which is a ring. */
+static int to_end(const struct limiter *limiter, int64_t at)
+{
+    return limiter->size - (int)(at & (limiter->size - 1));
+}
+
+/* As take(), without a branch, for the compiler to make vectors of it; false:
+ * some are loud, and have to be taken one by one. */
+static bool take_quiet(struct limiter *limiter, const float *restrict in,
+                       int count)
+{
+    int32_t *restrict to = frame_at(limiter, limiter->at);
+    const double scale = limiter->scale;
+    const double most = (double)limiter->loud_from;
+    int is_loud = 0;
+
+    for (int i = 0; i < count; i++) {
+        const double value = in[i] * scale;
+        to[i] = nearest(value);
+        is_loud |= !(fabs(value) <= most); /* not a number, too */
+    }
+    return !is_loud;
+}
+
+static void give_quiet(const int32_t *restrict from, int count,
+                       int16_t *restrict out)
+{
+    for (int i = 0; i < count; i++) {
+        const int32_t rounded = (from[i] + (1 << 8)) >> 9;
+        out[i] = (int16_t)MAX(MIN(rounded, INT16_MAX), INT16_MIN);
+    }
+}
+
+/* The same as run_loud(), if it can be done so; how many frames. */
+static int run_quiet(struct limiter *limiter, const float *in, int count,
+                     int16_t *out)
+{
+    const int64_t given = limiter->at - limiter_ahead(limiter);
+
+    if (!is_at_rest(limiter))
+        return 0;
+    count = MIN(count, limiter->size - limiter_ahead(limiter));
+    count = MIN(count, to_end(limiter, limiter->at));
+    count = MIN(count, to_end(limiter, given));
+    if (!take_quiet(limiter, in, count * limiter->channels))
+        return 0;
+    if (out)
+        give_quiet(frame_at(limiter, given), count * limiter->channels, out);
+    limiter->at += count;
+    rest(limiter);
+    return count;
+}
+
+/* -------------------------------------------------------------------------- */
+
+static int run_loud(struct limiter *limiter, const float *in, int count,
+                    int16_t *out)
 {
     for (int i = 0; i < count; i++) {
         step(limiter, in + (ptrdiff_t)i * limiter->channels);
         if (out)
             give(limiter, out + (ptrdiff_t)i * limiter->channels);
         limiter->at++;
+    }
+    return count;
+}
+
+void limiter_run(struct limiter *limiter, const float *in, int count,
+                 int16_t *out)
+{
+    while (count > 0) {
+        const int piece = MIN(count, PIECE);
+        int done = run_quiet(limiter, in, piece, out);
+        if (done == 0)
+            done = run_loud(limiter, in, piece, out);
+        in += (ptrdiff_t)done * limiter->channels;
+        if (out)
+            out += (ptrdiff_t)done * limiter->channels;
+        count -= done;
     }
 }

@@ -10,8 +10,8 @@
  *
  * What comes out depends on a bounded neighbourhood only: the ramp reaches 1
  * from anywhere within its length, and all arithmetic behind the gain is in
- * integers.  So who begins in the middle and gives limiter_history() samples
- * first gets the same samples as who began at the start.
+ * whole numbers.  So who begins in the middle and gives limiter_history()
+ * samples first gets the same samples as who began at the start.
  *
  * Nothing is allocated but in limiter_init().  One thread.
  */
@@ -23,6 +23,7 @@
 
 #define LIMITER_TAPS   24
 #define LIMITER_PHASES 3
+#define LIMITER_LANES  4 /* the phases, as vectors like them */
 
 /* The smallest value of the newest so many, see limiter.c. */
 struct valley {
@@ -38,13 +39,14 @@ struct limiter {
     int32_t *line; /* what came in, 1.0 is 1 << 24 */
     int64_t at;    /* frames that came in */
     double scale;  /* gain and unit */
-    int32_t phase[LIMITER_PHASES][LIMITER_TAPS]; /* 1 / 2^20 */
+    double phase[LIMITER_TAPS][LIMITER_LANES]; /* whole, 1 / 2^20 */
     int64_t loud_from; /* what is below cannot have a peak over the ceiling */
     int loud;          /* frames until no loud one is in the window */
     int64_t former_peak;
     int32_t ramp, step; /* 1 << 30 is a gain of 1 */
     struct valley valley;
-    int32_t *recent; /* the last `span` of them */
+    int32_t *recent; /* the last `span` of them, around `oldest` */
+    int oldest;
     int64_t sum;
 };
 

@@ -128,6 +128,7 @@ int nut_open(struct nut **out, const struct house *house, bool has_sound,
         return err_set(err, ERR_SYSTEM, "no memory to write NUT");
     }
     nut->format->pb = nut->io;
+    nut->io->direct = 1; /* what is large is written from where it lies */
     nut->format->flags |= AVFMT_FLAG_BITEXACT;
     const int rc = add_streams(nut);
     return rc < 0 ? failed(nut, rc, err) : 0;
@@ -140,7 +141,8 @@ static int write_picture(struct nut *nut, int64_t index,
     const int height = nut->house.height;
     const int size =
         av_image_get_buffer_size(AV_PIX_FMT_YUV420P, width, height, 1);
-    int rc = av_new_packet(nut->picture, size);
+    /* One memory for all pictures, which the muxer only reads. */
+    int rc = nut->picture->data ? 0 : av_new_packet(nut->picture, size);
 
     if (rc < 0)
         return rc;
@@ -157,9 +159,7 @@ static int write_picture(struct nut *nut, int64_t index,
     nut->picture->duration = 1;
     nut->picture->pts = nut->picture->dts =
         av_rescale_q(index, av_inv_q(nut->house.rate), stream->time_base);
-    rc = av_write_frame(nut->format, nut->picture);
-    av_packet_unref(nut->picture);
-    return rc;
+    return av_write_frame(nut->format, nut->picture);
 }
 
 static int write_sound(struct nut *nut, int64_t index, const int16_t *sound,

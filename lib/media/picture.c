@@ -394,26 +394,6 @@ static int remake(struct scaler *scaler, const struct picture_format *format,
     return 0;
 }
 
-/* One plane, turned: (x, y) goes to where `turn` says. */
-static void turn_plane(uint8_t *to, int to_stride, const uint8_t *from,
-                       int from_stride, int width, int height, uint32_t turn)
-{
-    /* width and height are the target's. */
-    if (turn == TURN_NONE) {
-        av_image_copy_plane(to, to_stride, from, from_stride, width, height);
-        return;
-    }
-    for (int y = 0; y < height; y++) {
-        const int v = turn & TURN_MIRROR_Y ? height - 1 - y : y;
-        uint8_t *row = to + y * to_stride;
-        for (int x = 0; x < width; x++) {
-            const int u = turn & TURN_MIRROR_X ? width - 1 - x : x;
-            row[x] = turn & TURN_TRANSPOSE ? from[u * from_stride + v]
-                                           : from[v * from_stride + u];
-        }
-    }
-}
-
 static void bars(const struct scaler *scaler, const struct planes *to)
 {
     const struct house *house = &scaler->house;

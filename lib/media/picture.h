@@ -28,6 +28,11 @@ enum picture_turn {
 /* The turn of a display matrix (9 values, 16.16); odd angles are ignored. */
 uint32_t picture_turn(const int32_t *matrix);
 
+/* turn.c: a plane of a picture, turned; `width` and `height` are those of `to`,
+ * which lies apart from `from`. */
+void turn_plane(uint8_t *to, int to_stride, const uint8_t *from,
+                int from_stride, int width, int height, uint32_t turn);
+
 /* Bytes of a house picture with 64-byte strides, and its planes in memory. */
 uint32_t planes_bytes(const struct house *house);
 void planes_lay(struct planes *planes, const struct house *house,

@@ -10,17 +10,15 @@ Prints a table; nothing here passes or fails.
 """
 import json
 import os
-import resource
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
+from peers import ROUNDS, count_frames, environment, take_turns, work_folder
+
 BIN, TESTS, MEDIA = sys.argv[1:4]
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 FRAMES = int(os.environ.get("BENCH_FRAMES", "600"))
 
 
@@ -28,22 +26,6 @@ def clip(name, *options):
     return subprocess.run(
         [MEDIA, name, *options], check=True, capture_output=True, text=True
     ).stdout.strip()
-
-
-def cpu_of(command, environment):
-    """User + system seconds and wall seconds of a shell command."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begin = time.monotonic()
-    subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        check=True, env=environment, stdin=subprocess.DEVNULL,
-    )
-    wall = time.monotonic() - begin
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = (after.ru_utime - before.ru_utime) + (
-        after.ru_stime - before.ru_stime
-    )
-    return used, wall
 
 
 def chain(work, source, house, bitrate):
@@ -71,10 +53,6 @@ def chain(work, source, house, bitrate):
 def bench_chain(work):
     print("CPU time for each output frame (ms), median of", ROUNDS)
     print(f"{'conversion':34} {'ours':>8} {'ffmpeg':>8} {'ratio':>7}")
-    environment = dict(
-        os.environ, PATH=f"{BIN}:{os.environ['PATH']}",
-        RETROVUE_RUN_DIR=f"{work}/run",
-    )
     cases = [
         ("720p29.97, same format", "1280x720", "30000/1001",
          "1280x720@30000/1001", 4000),
@@ -85,24 +63,12 @@ def bench_chain(work):
         source = clip("bench.mp4", "--clip", "1", "--frames", str(FRAMES),
                       "--size", size, "--rate", rate)
         commands = chain(work, source, house, bitrate)
-        used = ([], [])
-        for _ in range(ROUNDS):
-            for side in (0, 1):
-                used[side].append(cpu_of(commands[side], environment)[0])
-        out = [count_frames(f"{work}/{n}.ts") for n in ("ours", "theirs")]
+        used = take_turns(commands, environment(BIN, work))
+        out = [count_frames(f"cat {work}/{n}.ts") for n in ("ours", "theirs")]
         ours = statistics.median(used[0]) / out[0] * 1000
         theirs = statistics.median(used[1]) / out[1] * 1000
         print(f"{name:34} {ours:8.3f} {theirs:8.3f} {ours / theirs:7.2f}"
               f"   ({out[0]} and {out[1]} frames)")
-
-
-def count_frames(path):
-    text = subprocess.run(
-        ["ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets",
-         "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0", path],
-        check=True, capture_output=True, text=True,
-    ).stdout
-    return int(text.split()[0].strip(","))
 
 
 def free_port():
@@ -157,13 +123,9 @@ def bench_start(work):
 
 
 def main():
-    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    work = tempfile.mkdtemp(prefix="rv-bench.", dir=base)
-    try:
+    with work_folder() as work:
         bench_chain(work)
         bench_start(work)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 main()

@@ -320,6 +320,39 @@ static void display_matrices_become_turns(void **state)
     assert_int_equal(picture_turn(askew), TURN_NONE);
 }
 
+/* Each pixel comes from where the turn says, in sizes around a square's 16, and
+ * nothing beside the plane is written. */
+static void planes_are_turned_pixel_by_pixel(void **state)
+{
+    enum { MOST = 50, STRIDE = 64 };
+    static const int sizes[] = { 1, 2, 15, 16, 17, 31, 32, 33, MOST };
+    enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
+    uint8_t from[MOST * STRIDE];
+    uint8_t to[MOST * STRIDE];
+
+    (void)state;
+    for (int i = 0; i < MOST * STRIDE; i++)
+        from[i] = (uint8_t)(i * 167 >> 3);
+    for (uint32_t turn = TURN_NONE; turn < 8; turn++) {
+        for (int i = 0; i < SIZES * SIZES; i++) {
+            const int width = sizes[i % SIZES];
+            const int height = sizes[i / SIZES];
+            memset(to, 77, sizeof(to));
+            turn_plane(to, STRIDE, from, STRIDE, width, height, turn);
+            for (int at = 0; at < MOST * STRIDE; at++) {
+                const int x = at % STRIDE;
+                const int y = at / STRIDE;
+                const int u = turn & TURN_MIRROR_X ? width - 1 - x : x;
+                const int v = turn & TURN_MIRROR_Y ? height - 1 - y : y;
+                const int source =
+                    turn & TURN_TRANSPOSE ? u * STRIDE + v : v * STRIDE + u;
+                assert_int_equal(to[at],
+                                 x < width && y < height ? from[source] : 77);
+            }
+        }
+    }
+}
+
 /* A picture of one luma value, with a bright upper left quarter. */
 static AVFrame *quartered(int width, int height)
 {
@@ -579,6 +612,7 @@ int main(void)
         cmocka_unit_test(what_is_limited_is_below_the_ceiling),
         cmocka_unit_test(the_limiter_forgets_all_but_its_history),
         cmocka_unit_test(display_matrices_become_turns),
+        cmocka_unit_test(planes_are_turned_pixel_by_pixel),
         cmocka_unit_test(pictures_keep_their_shape_and_are_turned),
         cmocka_unit_test(only_a_house_picture_is_taken_as_it_is),
         cmocka_unit_test(roll_off_is_even_and_ends_at_white),
