@@ -303,22 +303,16 @@ static void deinterlace_plane(uint8_t *to, int to_stride,
     }
 }
 
-static bool is_alike(const AVFrame *a, const AVFrame *b)
-{
-    return a && a->buf[0] && a->width == b->width && a->height == b->height &&
-           a->format == b->format;
-}
-
 void deinterlace(AVFrame *to, const AVFrame *former, const AVFrame *now,
                  const AVFrame *next, int field)
 {
     const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(to->format);
     const int kept = field ^ (now->top_field_first ? 0 : 1);
 
-    const bool is_alone = !is_alike(field == 0 ? former : next, now);
-    if (!is_alike(former, now))
+    const bool is_alone = !picture_is_alike(field == 0 ? former : next, now);
+    if (!picture_is_alike(former, now))
         former = now;
-    if (!is_alike(next, now))
+    if (!picture_is_alike(next, now))
         next = now;
     for (int p = 0; p < about->nb_components; p++) {
         const bool is_chroma =

@@ -137,12 +137,6 @@ static count_function count_of_this_machine(void)
     return count_plain;
 }
 
-static bool is_alike(const AVFrame *a, const AVFrame *b)
-{
-    return a && a->buf[0] && a->width == b->width && a->height == b->height &&
-           a->format == b->format;
-}
-
 /* What is left at the right and below is less than a block: not looked at. */
 static bool make_room(struct combs *combs, const AVFrame *frame)
 {
@@ -411,7 +405,7 @@ void fields_look(struct fields_eye *eye, struct fields *fields, AVFrame *frame,
                  const AVFrame *former, bool may_hide)
 {
     *fields = (struct fields){ .is_found = false };
-    if (!is_alike(former, frame) || !deinterlace_can(frame->format) ||
+    if (!picture_is_alike(former, frame) || !deinterlace_can(frame->format) ||
         (!frame->interlaced_frame && !may_hide)) {
         fields_eye_reset(eye);
         return;

@@ -118,6 +118,12 @@ static int plain_format(int format)
     }
 }
 
+bool picture_is_alike(const AVFrame *a, const AVFrame *b)
+{
+    return a && a->buf[0] && a->width == b->width && a->height == b->height &&
+           a->format == b->format;
+}
+
 void picture_format_of(struct picture_format *format, const AVFrame *frame,
                        AVRational sar, uint32_t turn)
 {

@@ -59,6 +59,10 @@ struct picture_format {
     uint32_t turn;
 };
 
+/* Two pictures of one size and pixel format, so that their lines can be
+ * compared; false without one. */
+bool picture_is_alike(const AVFrame *a, const AVFrame *b);
+
 void picture_format_of(struct picture_format *format, const AVFrame *frame,
                        AVRational sar, uint32_t turn);
 
