@@ -15,7 +15,7 @@ PLAN_SOURCES='lib/plan/*.c lib/clock/*.c lib/err/*.c lib/log/*.c lib/proc/*.c
     gcc -std=gnu11 -O1 -g -D_GNU_SOURCE -Ilib -fsanitize=address,undefined \
         -fno-sanitize-recover=all -o "$BATS_TEST_TMPDIR/fuzz" \
         tests/fuzz/fuzz_plan.c tests/fuzz/mutate.c $PLAN_SOURCES \
-        -lbsd -ljansson -lavutil -lm -lpthread
+        -lbsd -ljansson -lseccomp -lavutil -lm -lpthread
     run "$BATS_TEST_TMPDIR/fuzz" 4000 tests/fuzz/plan/*
     [ "$status" -eq 0 ] || { tail -n 40 <<<"$output" >&2; return 1; }
     assert_eq "$output" "20005 inputs"

@@ -28,6 +28,13 @@ counted() {
     assert_contains "$output" "# why"
 }
 
+@test "what cmocka skips is neither good nor failed, and named" {
+    counted "$(unit 'echo 1..2; echo ok 1 - a; echo "not ok 2 # SKIP b"')"
+    assert_eq "$status" 0
+    assert_eq "${lines[-1]}" "1 passed, 0 failed, 1 skipped"
+    assert_contains "$output" "skipped: b"
+}
+
 @test "tests that never came are failed" {
     counted "$(unit 'echo 1..5; echo ok 1 - a')"
     assert_eq "${lines[-1]}" "1 passed, 4 failed"

@@ -64,9 +64,10 @@ run_file() {
 judge() {
     local file=$1 tap=$2 status=$3 limit=$4 id=$5 took=$6
     local passed failed skipped planned pid reasons=()
-    skipped=$(grep -c '^ok .* # skip' "$tap")
-    passed=$(($(grep -c '^ok ' "$tap") - skipped))
-    failed=$(grep -c '^not ok ' "$tap")
+    # cmocka says of what is skipped that it is not ok
+    skipped=$(grep -cE '^ok .* # skip|^not ok .* # SKIP' "$tap")
+    passed=$(grep '^ok ' "$tap" | grep -vc ' # skip')
+    failed=$(grep '^not ok ' "$tap" | grep -vc ' # SKIP')
     # cmocka prints a plan for each group, bats one
     planned=$(awk '/^1\.\.[0-9]+/ { sub(/^1\.\./, ""); n += $1 } END { print n + 0 }' "$tap")
     if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
@@ -96,7 +97,8 @@ tell() {
     local passed failed took skipped
     read -r passed failed took skipped <"$2"
     [ "$skipped" -eq 0 ] ||
-        sed -n 's/^ok [0-9]* \(.*\) # skip *\(.*\)/         skipped: \1 (\2)/p' "$3"
+        sed -n -e 's/^ok [0-9]* \(.*\) # skip *\(.*\)/         skipped: \1 (\2)/p' \
+            -e 's/^not ok [0-9]* # SKIP \(.*\)/         skipped: \1/p' "$3"
     if [ "$failed" -eq 0 ]; then
         printf '%-8s %4d ok  %4d s  %s\n' "$label" "$passed" "$took" "$1"
         return

@@ -10,7 +10,7 @@ load ../lib
     clang -std=gnu11 -O1 -g -D_GNU_SOURCE -Ilib -fsanitize=fuzzer,address,undefined \
         -fno-sanitize-recover=all -o "$BATS_TEST_TMPDIR/fuzz" tests/fuzz/fuzz_plan.c \
         lib/plan/*.c lib/clock/*.c lib/err/*.c lib/log/*.c lib/proc/*.c \
-        lib/frame/{house,shm,stage_ring}.c -lbsd -ljansson -lavutil -lm -lpthread
+        lib/frame/{house,shm,stage_ring}.c -lbsd -ljansson -lseccomp -lavutil -lm -lpthread
     mkdir "$BATS_TEST_TMPDIR/corpus"
     run "$BATS_TEST_TMPDIR/fuzz" -max_total_time=30 -timeout=5 -rss_limit_mb=2048 \
         -max_len=4096 -seed=1 -artifact_prefix="$BATS_TEST_TMPDIR/" \

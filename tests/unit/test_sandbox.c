@@ -592,8 +592,6 @@ static void a_build_without_says_so(void **state)
     struct err err = ERR_EMPTY;
 
     (void)state;
-    if (sandbox_is_built())
-        skip();
     assert_int_equal(sandbox_lock(&sandbox, &err), -1);
     assert_int_equal(err.kind, ERR_SYSTEM);
     assert_non_null(strstr(err.text, "no sandbox"));
@@ -658,8 +656,11 @@ int main(void)
         cmocka_unit_test(a_url_opens_the_network_and_no_file),
         cmocka_unit_test(a_playlist_reads_its_folder),
         cmocka_unit_test(a_folder_or_nothing_in_a_files_place_opens_nothing),
+    };
+    const struct CMUnitTest without[] = {
         cmocka_unit_test(a_build_without_says_so),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return sandbox_is_built() ? cmocka_run_group_tests(tests, set_up, tear_down)
+                              : cmocka_run_group_tests(without, NULL, NULL);
 }
