@@ -166,6 +166,7 @@ static void forget(struct scaler *scaler)
     sws_freeContext(scaler->sws);
     scaler->sws = NULL;
     av_frame_free(&scaler->field);
+    av_frame_free(&scaler->target);
     av_frame_free(&scaler->flat);
     av_frame_free(&scaler->alpha);
     av_frame_free(&scaler->deep);
@@ -478,21 +479,44 @@ static bool is_made_for(const struct scaler *scaler,
            memcmp(&wanted, &scaler->format, sizeof(wanted)) == 0;
 }
 
-/* The field that is wanted, in full height: 0, -1 no memory. */
-static int make_field(struct scaler *scaler, const AVFrame *frame)
+/* The field that is wanted, in full height. */
+static void make_field(const struct scaler *scaler, AVFrame *to,
+                       const AVFrame *frame)
+{
+    if (scaler->partner == PARTNER_NONE)
+        deinterlace(to, scaler->former, frame, scaler->next, scaler->which);
+    else
+        fields_weave(to, scaler->former, frame, scaler->next, scaler->which);
+}
+
+/* Where nothing else is to be done: into the target. */
+static int draw_field(struct scaler *scaler, const AVFrame *frame,
+                      const struct planes *to)
+{
+    if (scaler->target == NULL)
+        scaler->target = av_frame_alloc();
+    if (scaler->target == NULL)
+        return -1;
+    scaler->target->width = frame->width;
+    scaler->target->height = frame->height;
+    scaler->target->format = frame->format;
+    for (int p = 0; p < 3; p++) {
+        scaler->target->data[p] = to->data[p];
+        scaler->target->linesize[p] = to->stride[p];
+    }
+    make_field(scaler, scaler->target, frame);
+    return 0;
+}
+
+/* Beside it, to be scaled. */
+static const AVFrame *keep_field(struct scaler *scaler, const AVFrame *frame)
 {
     if (scaler->field == NULL)
         scaler->field =
             picture_memory(frame->width, frame->height, frame->format);
-    if (scaler->field == NULL)
-        return -1;
-    if (scaler->partner == PARTNER_NONE)
-        deinterlace(scaler->field, scaler->former, frame, scaler->next,
-                    scaler->which);
-    else
-        fields_weave(scaler->field, scaler->former, frame, scaler->next,
-                     scaler->which);
-    return 0;
+    if (scaler->field)
+        make_field(scaler, scaler->field, frame);
+    return scaler->field;
 }
 
 /* Dolby Vision's own colours are each picture's own. */
@@ -506,21 +530,9 @@ static void follow(struct scaler *scaler, const AVFrame *frame)
     tone_follow(scaler->tone, &dovi);
 }
 
-int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
-                uint32_t turn, const struct planes *to, struct err *err)
+static int draw_scaled(struct scaler *scaler, const AVFrame *frame,
+                       uint32_t turn, const struct planes *to, struct err *err)
 {
-    struct picture_format format;
-
-    picture_format_of(&format, frame, sar, turn);
-    if (!is_made_for(scaler, &format) && remake(scaler, &format, err) < 0)
-        return -1;
-    follow(scaler, frame);
-    if (format.is_interlaced && scaler->partner != PARTNER_OWN &&
-        deinterlace_can(format.pixel_format)) {
-        if (make_field(scaler, frame) < 0)
-            return err_set(err, ERR_SYSTEM, "no memory for a picture");
-        frame = scaler->field;
-    }
     bars(scaler, to);
     const struct planes in = inner(scaler, to);
     const AVFrame *flat = scaler->flat;
@@ -538,4 +550,27 @@ int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
                    scaler->way.width >> (p > 0), scaler->way.height >> (p > 0),
                    turn);
     return 0;
+}
+
+int scaler_draw(struct scaler *scaler, const AVFrame *frame, AVRational sar,
+                uint32_t turn, const struct planes *to, struct err *err)
+{
+    struct picture_format format;
+
+    picture_format_of(&format, frame, sar, turn);
+    if (!is_made_for(scaler, &format) && remake(scaler, &format, err) < 0)
+        return -1;
+    follow(scaler, frame);
+    if (format.is_interlaced && scaler->partner != PARTNER_OWN &&
+        deinterlace_can(format.pixel_format)) {
+        format.is_interlaced = false;
+        if (picture_is_house(&format, &scaler->house))
+            return draw_field(scaler, frame, to) < 0
+                       ? err_set(err, ERR_SYSTEM, "no memory for a picture")
+                       : 0;
+        frame = keep_field(scaler, frame);
+        if (frame == NULL)
+            return err_set(err, ERR_SYSTEM, "no memory for a picture");
+    }
+    return draw_scaled(scaler, frame, turn, to, err);
 }

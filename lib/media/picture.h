@@ -96,10 +96,11 @@ struct scaler {
     const AVFrame *former, *next;
     int which; /* field: 0 the first in time, 1 the second */
     enum field_partner partner;
-    AVFrame *field; /* deinterlaced or woven, at source size */
-    AVFrame *flat;  /* scaled, not yet turned nor put between bars */
-    AVFrame *alpha; /* scaled, 8 bits (with `deep`: made from its 10) */
-    AVFrame *deep;  /* scaled, in 10 bits for `tone` */
+    AVFrame *field;  /* deinterlaced or woven, at source size */
+    AVFrame *target; /* lends a house picture's planes, instead of `field` */
+    AVFrame *flat;   /* scaled, not yet turned nor put between bars */
+    AVFrame *alpha;  /* scaled, 8 bits (with `deep`: made from its 10) */
+    AVFrame *deep;   /* scaled, in 10 bits for `tone` */
 };
 
 /* clang-format off */
