@@ -192,6 +192,7 @@ def fps(rate):
 
 YUV = "format=yuv420p"
 DEEP = scale(H720, ":out_range=tv") + "," + YUV
+RGB = scale(H720, ":out_color_matrix=bt709:out_range=tv") + "," + YUV
 BT601 = "colormatrix=bt601:bt709"
 TO_SDR = ("zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,"
           "tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p")
@@ -199,6 +200,8 @@ OVER = (f"color=black:s={H720}:r=25[b];[0:v]{scale(H720)},format=yuva420p[v];"
         "[b][v]overlay=shortest=1:format=yuv420")
 BLACK = "-f lavfi -i color=black:s=64x36:r=25"
 SILENT = "-f lavfi -i anullsrc=r=48000:cl=stereo"
+
+STAND = "loop=-1:1,settb=1/25,setpts=N"  # one picture, 25 times a second
 
 P25, P50, P2997 = f"{H720}@25", f"{H720}@50", f"{H720}@{NTSC}"
 P5994 = f"{H720}@60000/1001"
@@ -213,8 +216,8 @@ def heard(seconds, graph=""):
 
 # name, house, clip, ffmpeg's way, what the segment says beside its asset
 def rows():
-    n, few = 300, 100
-    long = 600  # seconds of sound
+    n, few = 200, 50
+    long = 300  # seconds of sound
     yield ("a start (2 pictures)", P25, lambda: video(2), way(), {})
     # shape
     yield ("same format", P25, lambda: video(n), way(), {})
@@ -256,16 +259,13 @@ def rows():
            way(DEEP), {})
     yield ("RGB, QuickTime RLE", P25,
            lambda: video(n, codec="qtrle", pix="rgb24", tags="rgb", noise=0),
-           way(scale(H720, ":out_color_matrix=bt709:out_range=tv") + "," + YUV),
-           {})
+           way(RGB), {})
     yield ("RGB, PNG", P25,
            lambda: video(few, codec="png", pix="rgb24", tags="rgb", noise=0),
-           way(scale(H720, ":out_color_matrix=bt709:out_range=tv") + "," + YUV),
-           {})
+           way(RGB), {})
     yield ("RGB of 10 bits, FFV1 (planar)", P25,
            lambda: video(few, codec="ffv1", pix="gbrp10le", tags="rgb", noise=0),
-           way(scale(H720, ":out_color_matrix=bt709:out_range=tv") + "," + YUV),
-           {})
+           way(RGB), {})
     yield ("alpha over black, QuickTime RLE", P25,
            lambda: video(n, codec="qtrle", pix="argb", tags="rgb", noise=0,
                          change="format=argb,colorchannelmixer=aa=0.7"),
@@ -289,9 +289,9 @@ def rows():
            lambda: video(few, pix="yuv420p10le", tags="bt2020"),
            way("colorspace=all=bt709:iall=bt2020:format=yuv420p"), {})
     yield ("PQ to SDR", P25,
-           lambda: video(50, pix="yuv420p10le", tags="pq"), way(TO_SDR), {})
+           lambda: video(few, pix="yuv420p10le", tags="pq"), way(TO_SDR), {})
     yield ("HLG to SDR", P25,
-           lambda: video(50, pix="yuv420p10le", tags="hlg"), way(TO_SDR), {})
+           lambda: video(few, pix="yuv420p10le", tags="hlg"), way(TO_SDR), {})
     # fields
     for name, house, size, rate, mode in (
             ("1080i25 to 1080p50", f"{H1080}@50", H1080, "25", "field"),
@@ -329,8 +329,7 @@ def rows():
                behind="-shortest"), {})
     # stills, fades
     yield ("still, 1080 to 720", P25, still,
-           way(f"{scale(H720, ':out_color_matrix=bt709:out_range=tv')},{YUV},"
-               "tpad=stop=-1:stop_mode=clone,fps=25", "-framerate 25",
+           way(f"{RGB},{STAND}", "-framerate 25",
                f"{SILENT} -map 0:v -map 1:a", "-frames:v 2000 -t 80"),
            {"frames": 2000, "pad": "hold"})
     yield ("fade of picture and sound", P25, lambda: video(n),
@@ -338,9 +337,8 @@ def rows():
            {"frames": n, "fade_in": f"{n // 25}/1"})
     # sound
     yield ("sound with a cover", P25, lambda: sound(80, 2, cover=True),
-           way(f"{scale(H720, ':out_range=tv')},{YUV},"
-               "tpad=stop=-1:stop_mode=clone,fps=25",
-               "", "-map 0:v -map 0:a", "-frames:v 2000 -t 80"), {})
+           way(f"{DEEP},{STAND}", more="-map 0:v -map 0:a",
+               behind="-frames:v 2000 -t 80"), {})
     yield ("stereo", TINY, lambda: sound(long, 2), heard(long), {})
     yield ("stereo, limiter on both sides", TINY, lambda: sound(long, 2),
            heard(long, "alimiter=limit=0.891:level=0"), {})
