@@ -145,8 +145,8 @@ def sound(seconds, channels, rate="48000", loud=0.2, cover=False):
         "flac" if cover else "wav",
         f"{FFMPEG} -f lavfi -i 'aevalsrc={tune}:c={layout}:s={rate}:d=10'"
         f" -c:a pcm_s16le -f wav {{part}}",
-        f"{FFMPEG} -stream_loop -1 -t {seconds} -i {{part}} {image}"
-        f" -c:a {'flac' if cover else 'copy'} {{out}}",
+        f"{FFMPEG} -stream_loop -1 -i {{part}} {image} -t {seconds}"
+        f" -c:a {'flac' if cover else 'pcm_s16le'} {{out}}",
     )
 
 
