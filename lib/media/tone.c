@@ -24,7 +24,7 @@
 struct tone {
     struct tone_config config; /* its peak_nits: the present picture's */
     int told_nits;
-    bool is_hlg, is_dovi;
+    bool is_hlg, is_wide, is_dovi;
     float light_most;          /* what is more is clipped */
     float light[SIGNAL_STEPS]; /* of one colour; 1.0 is SDR's white */
     float ootf[LIGHT_STEPS];   /* HLG: gain by scene luminance */
@@ -338,6 +338,7 @@ struct tone *tone_new(const struct tone_config *config)
     tone->told_nits = config->peak_nits;
     tone->is_hlg = config->kind == TONE_HLG;
     tone->is_dovi = config->from == COLOUR_IPT_C2;
+    tone->is_wide = config->kind == TONE_WIDE;
     tone->light_most = config->kind == TONE_WIDE ? 1 : LIGHT_MOST;
     set_curves(tone);
     set_gain(tone);
@@ -391,37 +392,91 @@ static unsigned signal_step(int value)
                                    : (unsigned)value;
 }
 
-struct colour {
-    float red, green, blue;
+/* Pixels that go through each step together, block by block of two by two:
+ * what is arithmetic in a step becomes vectors, what is a table does not. */
+enum { RUN = 64 };
+
+struct run {
+    float red[RUN], green[RUN], blue[RUN];
 };
 
-/* A pixel of BT.709 light, gains done, into signals. */
-static struct colour to_signal(const struct tone *tone, struct colour in)
+static void places_of(unsigned *restrict places, const float *restrict light,
+                      int count)
+{
+    for (int i = 0; i < count; i++)
+        places[i] = place_of(light[i]);
+}
+
+/* The three colours times what `table` says of `by`. */
+static void scale_by(const float *restrict table, const float *restrict by,
+                     struct run *restrict run, int count)
+{
+    unsigned places[RUN];
+
+    places_of(places, by, count);
+    for (int i = 0; i < count; i++) {
+        const float gain = table[places[i]];
+        run->red[i] *= gain;
+        run->green[i] *= gain;
+        run->blue[i] *= gain;
+    }
+}
+
+static void look_up(const float *restrict table, float *restrict light,
+                    int count)
+{
+    unsigned places[RUN];
+
+    places_of(places, light, count);
+    for (int i = 0; i < count; i++)
+        light[i] = table[places[i]];
+}
+
+static void ootf(const struct tone *tone, struct run *restrict run, int count)
+{
+    const float *k = tone->luminance;
+    float scene[RUN];
+
+    for (int i = 0; i < count; i++)
+        scene[i] =
+            k[0] * run->red[i] + k[1] * run->green[i] + k[2] * run->blue[i];
+    scale_by(tone->ootf, scene, run, count);
+}
+
+/* Into BT.709's primaries, clipped; `largest` of each pixel. */
+static void to_primaries(const struct tone *tone, struct run *restrict run,
+                         float *restrict largest, int count)
 {
     const float(*m)[3] = tone->primaries;
     const float most = tone->light_most;
-    struct colour c;
 
-    if (tone->is_hlg) {
-        const float *k = tone->luminance;
-        const float scene = k[0] * in.red + k[1] * in.green + k[2] * in.blue;
-        const float ootf = tone->ootf[place_of(scene)];
-        in.red *= ootf;
-        in.green *= ootf;
-        in.blue *= ootf;
+    for (int i = 0; i < count; i++) {
+        const float r = run->red[i];
+        const float g = run->green[i];
+        const float b = run->blue[i];
+        const float red = m[0][0] * r + m[0][1] * g + m[0][2] * b;
+        const float green = m[1][0] * r + m[1][1] * g + m[1][2] * b;
+        const float blue = m[2][0] * r + m[2][1] * g + m[2][2] * b;
+        run->red[i] = FFMIN(red, most);
+        run->green[i] = FFMIN(green, most);
+        run->blue[i] = FFMIN(blue, most);
+        largest[i] = FFMAX3(run->red[i], run->green[i], run->blue[i]);
     }
-    c.red = m[0][0] * in.red + m[0][1] * in.green + m[0][2] * in.blue;
-    c.green = m[1][0] * in.red + m[1][1] * in.green + m[1][2] * in.blue;
-    c.blue = m[2][0] * in.red + m[2][1] * in.green + m[2][2] * in.blue;
-    c.red = c.red < most ? c.red : most;
-    c.green = c.green < most ? c.green : most;
-    c.blue = c.blue < most ? c.blue : most;
-    const float two = c.red > c.green ? c.red : c.green;
-    const float gain = tone->gain[place_of(two > c.blue ? two : c.blue)];
-    c.red = gain * tone->signal[place_of(c.red)];
-    c.green = gain * tone->signal[place_of(c.green)];
-    c.blue = gain * tone->signal[place_of(c.blue)];
-    return c;
+}
+
+/* Light, gains done, into signals. */
+static void to_signals(const struct tone *tone, struct run *run, int count)
+{
+    float largest[RUN];
+
+    if (tone->is_hlg)
+        ootf(tone, run, count);
+    to_primaries(tone, run, largest, count);
+    look_up(tone->signal, run->red, count);
+    look_up(tone->signal, run->green, count);
+    look_up(tone->signal, run->blue, count);
+    if (!tone->is_wide)
+        scale_by(tone->gain, largest, run, count);
 }
 
 static uint8_t clip(int value)
@@ -459,32 +514,44 @@ static void chroma_of(const struct tone *tone, const uint16_t *const in[4],
         add[i] = (int)(SIGNAL_UNIT * of[i] + (of[i] < 0 ? -0.5f : 0.5f));
 }
 
-/* Two by two pixels: luma each, and the mean of their chroma. */
-static void block(const struct tone *tone, const uint16_t *const in[4],
-                  uint8_t *const out[4], int x, int at)
+/* Blocks of two by two pixels, one behind the other, into light. */
+static void take_blocks(const struct tone *tone, const uint16_t *const in[4],
+                        int x, int count, struct run *run)
 {
     int add[3];
-    float cb = 0;
-    float cr = 0;
 
-    chroma_of(tone, in, x, add);
-    for (int i = 0; i < 4; i++) {
-        const int row = i >> 1;
-        const int column = x + (i & 1);
-        const int y = tone->luma[in[row][column] & 1023];
-        const struct colour c = to_signal(
-            tone, (struct colour){ tone->light[signal_step(y + add[0])],
-                                   tone->light[signal_step(y + add[1])],
-                                   tone->light[signal_step(y + add[2])] });
-        const float luma =
-            tone->kr * c.red + tone->kg * c.green + tone->kb * c.blue;
-        cb += c.blue - luma;
-        cr += c.red - luma;
-        out[row][column] =
-            clip((int)(16 + 219 * luma + DITHER[(at + row) & 3][column & 3]));
+    for (int i = 0; i < count; i += 4, x += 2) {
+        chroma_of(tone, in, x, add);
+        for (int k = 0; k < 4; k++) {
+            const int y = tone->luma[in[k >> 1][x + (k & 1)] & 1023];
+            run->red[i + k] = tone->light[signal_step(y + add[0])];
+            run->green[i + k] = tone->light[signal_step(y + add[1])];
+            run->blue[i + k] = tone->light[signal_step(y + add[2])];
+        }
     }
-    out[2][x / 2] = clip((int)(128.5f + tone->per_cb * cb / 4));
-    out[3][x / 2] = clip((int)(128.5f + tone->per_cr * cr / 4));
+}
+
+/* Luma of each pixel, and the mean of a block's chroma. */
+static void give_blocks(const struct tone *tone, const struct run *run,
+                        uint8_t *const out[4], int x, int count, int at)
+{
+    for (int i = 0; i < count; i += 4, x += 2) {
+        float cb = 0;
+        float cr = 0;
+        for (int k = i; k < i + 4; k++) {
+            const int row = (k >> 1) & 1;
+            const int column = x + (k & 1);
+            const float luma = tone->kr * run->red[k] +
+                               tone->kg * run->green[k] +
+                               tone->kb * run->blue[k];
+            cb += run->blue[k] - luma;
+            cr += run->red[k] - luma;
+            out[row][column] = clip(
+                (int)(16 + 219 * luma + DITHER[(at + row) & 3][column & 3]));
+        }
+        out[2][x / 2] = clip((int)(128.5f + tone->per_cb * cb / 4));
+        out[3][x / 2] = clip((int)(128.5f + tone->per_cr * cr / 4));
+    }
 }
 
 void tone_apply(const struct tone *tone, const AVFrame *from,
@@ -504,7 +571,12 @@ void tone_apply(const struct tone *tone, const AVFrame *from,
             to->data[1] + y / 2 * to->stride[1],
             to->data[2] + y / 2 * to->stride[2],
         };
-        for (int x = 0; x < width; x += 2)
-            block(tone, in, out, x, y);
+        for (int x = 0; x < width; x += RUN / 2) {
+            const int count = FFMIN(RUN, (width - x) * 2);
+            struct run run;
+            take_blocks(tone, in, x, count, &run);
+            to_signals(tone, &run, count);
+            give_blocks(tone, &run, out, x, count, y);
+        }
     }
 }
