@@ -252,7 +252,7 @@ def rows():
     yield ("4:2:2 of 10 bits, ProRes", P25,
            lambda: video(few, codec="prores", pix="yuv422p10le"), way(DEEP), {})
     yield ("4:2:2 of 10 bits, v210, 1080 to 720", P25,
-           lambda: video(few, H1080, codec="v210", pix="yuv422p10le"),
+           lambda: video(2 * few, H1080, codec="v210", pix="yuv422p10le"),
            way(DEEP), {})
     yield ("4:4:4 of 12 bits, ProRes", P25,
            lambda: video(few, codec="prores4444", pix="yuv444p10le"),
