@@ -76,9 +76,10 @@ unit_in() {
 shopt -s nullglob
 units=(tests/unit/test_*.c)
 mapfile -t threaded < <(grep -lE 'pthread|fork\(' "${units[@]}")
-# tools, tree and run ask about the tree and not about a variant's programs
+# tools, tree and run ask about the tree and not about a variant's programs; a
+# program with a sanitizer has no sandbox
 mapfile -t files < <(printf '%s\n' tests/*.bats tests/promise/*.bats |
-    grep -vE '^tests/(tools|tree|run)\.bats$')
+    grep -vE '^tests/(tools|tree|run|sandbox)\.bats$')
 long=(tests/long/*.bats)
 
 log=log_path=$reports/report
