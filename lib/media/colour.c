@@ -152,35 +152,87 @@ static uint8_t clip(int value)
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* Two rows of luma over one of chroma. */
-static void matrix_rows(const struct matrix *matrix, uint8_t *restrict y0,
-                        uint8_t *restrict y1, uint8_t *restrict cb,
-                        uint8_t *restrict cr, int width)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* Pixels of a row that go through each loop together, each loop simple enough
+ * for the compiler to make vectors of it. */
+enum { STRIP = 256 };
+
+/* Chroma of a strip; `more` is what it adds to the luma over it. */
+ALWAYS_INLINE void matrix_chroma(const struct matrix *matrix,
+                                 uint8_t *restrict cb, uint8_t *restrict cr,
+                                 int16_t *restrict more, int width)
 {
     const struct matrix m = *matrix;
     const int half = 1 << 15;
 
-    for (int x = 0; x < width / 2; x++) {
+    for (int x = 0; x < width; x++) {
         const int u = cb[x] - BLACK_C;
         const int v = cr[x] - BLACK_C;
-        const int more = (m.yu * u + m.yv * v + half) >> 16;
-        y0[2 * x] = clip(y0[2 * x] + more);
-        y0[2 * x + 1] = clip(y0[2 * x + 1] + more);
-        y1[2 * x] = clip(y1[2 * x] + more);
-        y1[2 * x + 1] = clip(y1[2 * x + 1] + more);
+        more[x] = (int16_t)((m.yu * u + m.yv * v + half) >> 16);
         cb[x] = clip(BLACK_C + ((m.uu * u + m.uv * v + half) >> 16));
         cr[x] = clip(BLACK_C + ((m.vu * u + m.vv * v + half) >> 16));
     }
 }
 
+/* Two rows of luma over one of chroma. */
+ALWAYS_INLINE void matrix_rows(const struct matrix *matrix,
+                               uint8_t *restrict y0, uint8_t *restrict y1,
+                               uint8_t *restrict cb, uint8_t *restrict cr,
+                               int width)
+{
+    int16_t more[STRIP / 2];
+    int16_t wide[STRIP];
+
+    for (int at = 0; at < width; at += STRIP) {
+        const int count = FFMIN(STRIP, width - at);
+        matrix_chroma(matrix, cb + at / 2, cr + at / 2, more, count / 2);
+        for (int x = 0; x < count / 2; x++)
+            wide[2 * x] = wide[2 * x + 1] = more[x];
+        for (int x = 0; x < count; x++)
+            y0[at + x] = clip(y0[at + x] + wide[x]);
+        for (int x = 0; x < count; x++)
+            y1[at + x] = clip(y1[at + x] + wide[x]);
+    }
+}
+
+typedef void (*rows_function)(const struct matrix *, uint8_t *, uint8_t *,
+                              uint8_t *, uint8_t *, int);
+
+static void rows_plain(const struct matrix *matrix, uint8_t *y0, uint8_t *y1,
+                       uint8_t *cb, uint8_t *cr, int width)
+{
+    matrix_rows(matrix, y0, y1, cb, cr, width);
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static void
+rows_avx2(const struct matrix *matrix, uint8_t *y0, uint8_t *y1, uint8_t *cb,
+          uint8_t *cr, int width)
+{
+    matrix_rows(matrix, y0, y1, cb, cr, width);
+}
+#endif
+
+static rows_function rows_of_this_machine(void)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2"))
+        return rows_avx2;
+#endif
+    return rows_plain;
+}
+
 void matrix_apply(const struct matrix *matrix, const struct planes *planes,
                   int width, int height)
 {
+    const rows_function rows = rows_of_this_machine();
+
     for (int y = 0; y + 1 < height; y += 2) {
         uint8_t *luma = planes->data[0] + y * planes->stride[0];
-        matrix_rows(matrix, luma, luma + planes->stride[0],
-                    planes->data[1] + y / 2 * planes->stride[1],
-                    planes->data[2] + y / 2 * planes->stride[2], width);
+        rows(matrix, luma, luma + planes->stride[0],
+             planes->data[1] + y / 2 * planes->stride[1],
+             planes->data[2] + y / 2 * planes->stride[2], width & ~1);
     }
 }
 
