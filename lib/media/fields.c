@@ -27,7 +27,7 @@
 #define EXCEPTIONS 1000
 
 /* Of pictures without flags so many lines of a block are looked at first. */
-#define GLANCE 4
+#define GLANCE 2
 /* Around one that was found: two turns of 2:3 pulldown (less than what a seek
  * decodes before its moment, so that nothing depends on where that began). */
 #define ALERT 10
