@@ -8,6 +8,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -33,18 +34,27 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static double rate_now(void)
+/* Opened before a program may no longer open anything. */
+static int rate_fd = -1;
+
+__attribute__((constructor)) static void open_rate(void)
 {
     const char *path = getenv("SLOWDISK_RATE");
-    FILE *file = path ? fopen(path, "re") : NULL;
-    double rate = 0;
 
-    if (file == NULL)
+    if (path != NULL)
+        rate_fd = open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static double rate_now(void)
+{
+    char text[32];
+    const ssize_t length =
+        rate_fd < 0 ? -1 : pread(rate_fd, text, sizeof(text) - 1, 0);
+
+    if (length <= 0)
         return 0;
-    if (fscanf(file, "%lf", &rate) != 1)
-        rate = 0;
-    fclose(file);
-    return rate;
+    text[length] = '\0';
+    return strtod(text, NULL);
 }
 
 static int is_slow(int fd)
