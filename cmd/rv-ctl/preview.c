@@ -527,6 +527,35 @@ static void retarget(struct channel *channel, int64_t target_ms)
     begin_cut(channel);
 }
 
+/* What its pool tells about how long a preview is. */
+static void learn(struct channel *channel, struct laid *laid, bool is_cut)
+{
+    const struct decoder *decoder =
+        laid->count > 0 && !laid->is_sure
+            ? decoders_of_pool(channel,
+                               laid->stretch[laid->count - 1].pool)
+            : NULL;
+
+    if (decoder == NULL || decoder->pool.head == NULL)
+        return;
+    const bool is_all = pool_status(&decoder->pool) == POOL_ENDED;
+    const int64_t ready = is_all ? pool_end_index(&decoder->pool)
+                                 : (int64_t)pool_ready(&decoder->pool);
+    /* A cut's end moves others: when its decoder is gone, laid_over(). */
+    if (ready > 0 && (!is_cut || !is_all))
+        laid_learn(channel->timeline, laid, ready, is_all);
+}
+
+static void learn_lengths(struct channel *channel)
+{
+    struct timeline *timeline = channel->timeline;
+
+    if (channel->preview.is_there)
+        learn(channel, &channel->preview.laid, false);
+    for (int i = 0; i < timeline->cuts; i++)
+        learn(channel, &timeline->cut[i], true);
+}
+
 void preview_switch(struct channel *channel, struct conn *conn, json_t *request)
 {
     struct err err = ERR_EMPTY;
@@ -537,6 +566,7 @@ void preview_switch(struct channel *channel, struct conn *conn, json_t *request)
         orders_refuse(channel, conn, request, &err);
         return;
     }
+    learn_lengths(channel);
     const bool is_ready = channel->preview.is_there && ring_is_open(channel) &&
                           is_ready_for_air(channel, &channel->preview.laid) &&
                           is_return_ready(channel) &&
@@ -642,6 +672,7 @@ static bool follow_live(struct channel *channel)
 
 bool preview_update(struct channel *channel, int64_t now_us)
 {
+    learn_lengths(channel);
     care_for_decoder(channel, now_us);
     set_standby(channel);
     const bool is_following = follow_live(channel);

@@ -153,10 +153,26 @@ struct laid *timeline_find(struct timeline *timeline, uint32_t id)
 /* Where a cut ends: at its last frame, or where the next one begins. */
 int64_t timeline_cut_end(const struct timeline *timeline, int i)
 {
-    const int64_t end = laid_end(&timeline->cut[i]);
+    const bool is_open = timeline->is_wary && timeline->cut[i].is_doubtful;
+    const int64_t end = is_open ? FRAME_NEVER : laid_end(&timeline->cut[i]);
 
     return i + 1 < timeline->cuts ? min64(end, timeline->cut[i + 1].first)
                                   : end;
+}
+
+/*
+ * A preview that has fewer frames than was asked for ends where nobody thought
+ * it would.  Told the end that was asked for, the stage would pass what the
+ * plan shows behind the real one, and its decoder would be ended.
+ */
+void timeline_doubt(struct timeline *timeline, int64_t position)
+{
+    for (int i = 0; i < timeline->cuts; i++) {
+        struct laid *cut = &timeline->cut[i];
+        cut->is_doubtful =
+            cut->is_preview && !cut->is_sure &&
+            position <= cut->first + KEEP_SECONDS * timeline->second;
+    }
 }
 
 /* The first frame at or after `frame` that no cut hides; FRAME_NEVER if the
@@ -391,6 +407,7 @@ void laid_over(struct timeline *timeline, struct laid *laid, uint32_t pool,
     const bool is_new = next > from;
 
     if (end == DECODER_ENDED && (is_new || from > 0)) {
+        laid->is_sure = true;
         if (!is_new)
             forget_pool(laid, pool);
         if (!laid->has_frames) {
@@ -413,6 +430,17 @@ void laid_over(struct timeline *timeline, struct laid *laid, uint32_t pool,
     fails(timeline, laid, end == DECODER_ENDED ? DECODER_FAILED : end,
           max64(next, from), end == DECODER_ENDED ? "no picture in it" : why,
           now_us);
+}
+
+void laid_learn(const struct timeline *timeline, struct laid *preview,
+                int64_t ready, bool is_all)
+{
+    if (is_all && (!preview->has_frames || ready < preview->frames)) {
+        preview->has_frames = true;
+        preview->frames = ready;
+    }
+    if (is_all || ready >= KEEP_SECONDS * timeline->second)
+        preview->is_sure = true;
 }
 
 /* --- cuts ----------------------------------------------------------------- */

@@ -35,6 +35,10 @@
 #define TIMELINE_CUTS  16
 #define TIMELINE_LAID  64 /* segments laid at once */
 #define FRAME_NEVER    INT64_MAX
+/* A cut of up to so many seconds keeps the pools that it hides: a decoder has
+ * no time to begin anew behind it.  A longer one would keep them for nothing.
+ */
+#define KEEP_SECONDS 2
 
 /* From segment frame `from` on: this pool, or slate (pool 0). */
 struct stretch {
@@ -55,7 +59,11 @@ struct laid {
     int64_t first;  /* channel's number of its frame 0; may be negative */
     bool has_frames;
     int64_t frames;
-    int64_t until; /* cut off here by what follows; FRAME_NEVER */
+    /* A preview: so many it has, or at least KEEP_SECONDS of them.  What was
+     * asked for may be more than its asset has. */
+    bool is_sure;
+    bool is_doubtful; /* as a cut: not sure, and not on air for KEEP_SECONDS */
+    int64_t until;    /* cut off here by what follows; FRAME_NEVER */
     int count;
     struct stretch stretch[LAID_STRETCHES];
     uint32_t pending; /* pool of a decoder that is opening, 0: none */
@@ -84,6 +92,7 @@ struct timeline {
     /* A preview of so few frames may be put over a cut at any moment, and no
      * decoder could begin anew behind it: the plan's stands by.  0: none. */
     int64_t standby;
+    bool is_wary; /* a doubtful cut's end counts as not known */
 };
 
 /* A decoder that the timeline wants. */
@@ -154,6 +163,11 @@ void laid_opened(struct laid *laid, uint32_t pool);
 void laid_over(struct timeline *timeline, struct laid *laid, uint32_t pool,
                enum decoder_end end, int64_t next, const char *why,
                int64_t now_us);
+
+/* A preview's decoder has made `ready` frames, and if `is_all` no more come.
+ * Not for one that is a cut already and turns out shorter: laid_over() is. */
+void laid_learn(const struct timeline *timeline, struct laid *preview,
+                int64_t ready, bool is_all);
 
 /* May this pool still be shown at or after `position`? */
 bool timeline_uses(struct timeline *timeline, uint32_t pool, int64_t position);

@@ -6,11 +6,6 @@
 
 #include "timeline.h"
 
-/* A cut of up to so many seconds keeps the pools that it hides: a decoder has
- * no time to begin anew behind it.  A longer one would keep them for nothing.
- */
-#define KEEP_SECONDS 2
-
 static inline int64_t min64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -21,6 +16,8 @@ static inline int64_t max64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* The cuts that are doubtful at this position. */
+void timeline_doubt(struct timeline *timeline, int64_t position);
 bool laid_is_slate(const struct laid *laid);
 /* Is the last of its stretches slate? */
 bool laid_ends_in_slate(const struct laid *laid);

@@ -62,9 +62,21 @@ static bool stands_by(const struct timeline *timeline, uint32_t pool,
     return false;
 }
 
+/* Hides it a cut that may turn out to be a short one? */
+static bool is_hidden_in_doubt(const struct timeline *timeline, int64_t frame)
+{
+    for (int i = 0; i < timeline->cuts; i++) {
+        const struct laid *cut = &timeline->cut[i];
+        if (cut->is_doubtful && cut->first <= frame &&
+            frame < timeline_cut_end(timeline, i))
+            return true;
+    }
+    return false;
+}
+
 /*
- * A cut whose end is not known may turn out to be a short one: what it hides
- * from this frame on is kept for a while; and what stands by.  Of two that
+ * What a cut hides that may turn out to be a short one is kept, from this frame
+ * on, as long as that is in doubt; and what stands by.  Of two that
  * claim a frame the later one has it, so it stands where the cut begins, before
  * it.
  */
@@ -73,13 +85,8 @@ static void keep_piece(const struct timeline *timeline, struct pieces *pieces,
                        int64_t position)
 {
     const int64_t since = timeline_hidden_since(timeline, frame);
-    const int64_t until = since + KEEP_SECONDS * timeline->second;
 
-    const bool may_be_short =
-        timeline_not_hidden(timeline, frame) == FRAME_NEVER &&
-        position <= until && frame <= until;
-
-    if ((!may_be_short &&
+    if ((!is_hidden_in_doubt(timeline, frame) &&
          !stands_by(timeline, laid->stretch[i].pool, position)) ||
         pieces->count >= INPUTS_MAX - 2)
         return;
@@ -280,6 +287,8 @@ int timeline_inputs(struct timeline *timeline, const char *folder,
         return err_set(err, ERR_SYSTEM, "no memory for the list of inputs");
     }
     timeline_resolve(timeline);
+    timeline_doubt(timeline, position);
+    timeline->is_wary = true;
     plan_pieces(timeline, position, position, pieces);
     cut_pieces(timeline, pieces);
     qsort(pieces->piece, (size_t)pieces->count, sizeof(pieces->piece[0]),
@@ -299,16 +308,21 @@ int timeline_inputs(struct timeline *timeline, const char *folder,
     } else if (now == NULL && tells_end(timeline, position)) {
         add_end_of_plan(timeline, inputs);
     }
+    timeline->is_wary = false;
     return 0;
 }
 
-bool timeline_uses(struct timeline *timeline, uint32_t pool, int64_t position)
+/* Does the list name it, if doubtful ends are what was asked for, or not? */
+static bool lists_pool(struct timeline *timeline, uint32_t pool,
+                       int64_t position, bool is_wary)
 {
     struct pieces *pieces = calloc(1, sizeof(*pieces));
     bool used = false;
 
     if (pieces == NULL)
         return true;
+    timeline_doubt(timeline, position);
+    timeline->is_wary = is_wary;
     plan_pieces(timeline, position, FRAME_NEVER / 2, pieces);
     cut_pieces(timeline, pieces);
     for (int i = 0; i < pieces->count && !used; i++) {
@@ -316,7 +330,16 @@ bool timeline_uses(struct timeline *timeline, uint32_t pool, int64_t position)
         used = piece->stretch->pool == pool &&
                (!piece->has_at || piece->is_kept || piece->until > position);
     }
+    timeline->is_wary = false;
     free(pieces);
+    return used;
+}
+
+bool timeline_uses(struct timeline *timeline, uint32_t pool, int64_t position)
+{
+    bool used = lists_pool(timeline, pool, position, false) ||
+                lists_pool(timeline, pool, position, true);
+
     for (int i = 0; i < timeline->count && !used; i++)
         used = timeline->laid[i].pending == pool ||
                (!timeline->laid[i].has_first && timeline->laid[i].count > 0 &&

@@ -7,6 +7,8 @@ The plan loops over marked clips at 29.97 and shows no picture twice; each CLIP
 has as many FRAMES.  Prints figures as JSON; fails with the first wrong frame.
 
     switches  LoadPreview and SwitchToLive, some at a set time, some twice
+    shorts    the same with previews of up to 45 frames, most of which end with
+              their asset before what was asked for, and many at once
     updates   UpdatePlan between plans that hold the same segments in another
               order, and the same plan again
 """
@@ -25,6 +27,7 @@ FRAME_MS = STEP / 90
 INTAKE_MS = 800
 PREVIEW_MS = 3000  # the longest from a load to its switch, and an intake
 SHORT = 3  # frames of the shortest preview
+SHORT_MOST = 45  # and of the longest of the short ones
 
 
 def percentile(values, part):
@@ -57,7 +60,19 @@ def check_steps(pictures):
 # --- previews -----------------------------------------------------------------
 
 
-def one_switch(control, dice, clips, cuts, figures):
+def any_part(dice, frames):
+    """start_frame and frame_count of a preview out of so many frames."""
+    return dice.randrange(frames - SHORT), dice.choice([0, -1, dice.randint(SHORT, 90)])
+
+
+def short_part(dice, frames):
+    """The same of a short one: exactly, or to the end, or beyond it."""
+    length = dice.randint(SHORT, SHORT_MOST)
+    return dice.choice([(dice.randrange(frames - SHORT_MOST), length),
+                        (frames - length, -1), (frames - length, length + 37)])
+
+
+def one_switch(control, dice, clips, cuts, figures, part_of):
     """Load a preview, wait a random while, switch to it; what came of it."""
     asset, first, count = None, 0, 0
     live = max(cuts, key=lambda cut: cut["ms"], default={"ms": 0, "frames": 0})
@@ -66,12 +81,12 @@ def one_switch(control, dice, clips, cuts, figures):
         time.sleep(max(0, over / 1000 - time.time()))
     for _ in range(2 if dice.random() < 0.15 else 1):  # replaced by a second one
         asset = dice.choice(clips)
-        first = dice.randrange(asset[1] - SHORT)
-        count = dice.choice([0, -1, dice.randint(SHORT, 90)])
+        first, count = part_of(dice, asset[1])
         loaded, _, took = timed(control.load, 1, asset[2], start_frame=first, frame_count=count)
         assert loaded.success and loaded.result_code == talk.OK, loaded
         figures["load"].append(took)
-    time.sleep(dice.uniform(0, 0.5))
+    if part_of is any_part or dice.random() < 0.5:
+        time.sleep(dice.uniform(0, 0.5))
     is_timed = dice.random() < 0.2
 
     at = int(time.time() * 1000 + dice.uniform(200, 2500)) if is_timed else 0
@@ -144,7 +159,11 @@ def check_switches(pictures, arrivals, round_, cuts, figures):
     figures["arrival_minus_deadline_ms"] = [percentile(late, 0), percentile(late, 1)]
 
 
-def switches(control, count, dice, url, out, plan, clips):
+def shorts(*arguments):
+    switches(*arguments, part_of=short_part)
+
+
+def switches(control, count, dice, url, out, plan, clips, part_of=any_part):
     cuts = []
     figures = {"load": [], "call": [], "armed": 0, "late": 0, "on_target": 0, "skipped": 0,
                "not_contiguous": 0, "slate": []}
@@ -159,7 +178,7 @@ def switches(control, count, dice, url, out, plan, clips):
     for _ in range(count):
         if time.monotonic() > end:
             break
-        one_switch(control, dice, clips, cuts, figures)
+        one_switch(control, dice, clips, cuts, figures, part_of)
         time.sleep(dice.choice([0, dice.uniform(0, 1.5)]))
     last = max(cut["ms"] for cut in cuts) / 1000
     time.sleep(max(0, last - time.time()) + 4)
@@ -247,7 +266,7 @@ def main():
     count, seed, url, out, plan = talk.ARGUMENTS[:5]
     clips = [(int(clip), int(frames), path) for clip, frames, path in
              (word.split(":", 2) for word in talk.ARGUMENTS[5:])]
-    scenario = {"switches": switches, "updates": updates}[sys.argv[3]]
+    scenario = {"switches": switches, "shorts": shorts, "updates": updates}[sys.argv[3]]
     with talk.grpc.insecure_channel(talk.ADDRESS) as connection:
         scenario(talk.Control(connection), int(count), random.Random(int(seed)), url, out,
                  plan, clips)

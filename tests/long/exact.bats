@@ -33,6 +33,17 @@ setup() {
     stop_serve
 }
 
+@test "behind previews that end before what was asked for the plan goes on" {
+    export ONAIR_SECONDS=100
+    start_clips
+    plan_of "$A 0 240" "$B 3 237" "$C 0 200" >"$PLAN"
+    onair shorts 2000 "$(date +%j)" "1:240:$A" "2:240:$B" "3:240:$C" \
+        "4:200:$D" "5:130:$E"
+    check_whole "$BATS_TEST_TMPDIR/out.ts"
+    ctl stop 1
+    stop_serve
+}
+
 @test "new plans at random moments keep what is on air in its place" {
     start_clips
     plan_of "$A 0 100" "$B 17 83" "$C 40 61" "$A 130 70" "$B 110 90" >"$PLAN"

@@ -253,7 +253,8 @@ static struct laid preview(uint32_t pool, int64_t frames)
                          .is_preview = true,
                          .until = FRAME_NEVER,
                          .has_frames = frames > 0,
-                         .frames = frames };
+                         .frames = frames,
+                         .is_sure = frames > 0 };
 
     laid_starts(&laid, pool, 0);
     laid_opened(&laid, pool);
@@ -363,6 +364,68 @@ static void a_preview_that_ends_early_is_shorter(void **state)
     bench_free(bench);
 }
 
+/*
+ * Asked for 81 frames, has 44, and that is found out behind the cut: nothing
+ * of the plan may have been let go of until then.
+ */
+static void what_a_doubtful_preview_hides_is_kept(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    struct timeline *timeline = &bench->timeline;
+    struct laid shown = preview(50, 81);
+
+    (void)state;
+    shown.is_sure = false;
+    arm(bench, 0, 250, 0);
+    timeline_cut(timeline, &shown, 40, NULL);
+    assert_int_equal(arm(bench, 40, 250, 0), 0); /* the second reaches on */
+    const struct inputs *inputs = list(bench, 40, NULL);
+    assert_int_equal(inputs->count, 3);
+    is_pool(inputs, 0, FOLDER "/pool-1", 40, 0); /* kept */
+    assert_int_equal(inputs->input[0].until, 40);
+    is_pool(inputs, 1, FOLDER "/pool-2", 40, 100); /* this one, too */
+    assert_int_equal(inputs->input[1].until, 40);
+    is_pool(inputs, 2, FOLDER "/pool-50", 40, 40);
+    assert_true(timeline_uses(timeline, 1, 41));
+    assert_true(timeline_uses(timeline, 2, 41)); /* as asked for */
+    laid_over(timeline, &timeline->cut[0], 50, DECODER_ENDED, 44, "", 0);
+    assert_int_equal(arm(bench, 41, 250, 0), 0);
+    inputs = list(bench, 41, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-50", 40, 40);
+    assert_int_equal(inputs->input[0].until, 84);
+    is_pool(inputs, 1, FOLDER "/pool-1", 84, 0);
+    is_pool(inputs, 2, FOLDER "/pool-2", 100, 100);
+    bench_free(bench);
+}
+
+static void doubt_ends_with_frames_enough(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    struct timeline *timeline = &bench->timeline;
+    struct laid shown = preview(50, 81), open = preview(51, 0);
+
+    (void)state;
+    shown.is_sure = false;
+    arm(bench, 0, 250, 0);
+    timeline_cut(timeline, &shown, 40, NULL);
+    laid_learn(timeline, &timeline->cut[0], 49, false);
+    assert_int_equal(list(bench, 40, NULL)->count, 3);
+    /* it has begun so long ago that nothing could be kept any more */
+    is_pool(list(bench, 91, NULL), 1, FOLDER "/pool-2", 121, 100);
+    laid_learn(timeline, &timeline->cut[0], 50, false);
+    const struct inputs *inputs = list(bench, 40, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-50", 40, 40);
+    is_pool(inputs, 1, FOLDER "/pool-2", 121, 100);
+    /* All of it is there before it is a cut. */
+    laid_learn(timeline, &open, 7, true);
+    assert_true(open.has_frames && open.is_sure);
+    assert_int_equal(open.frames, 7);
+    shown.frames = 5;
+    laid_learn(timeline, &shown, 7, true);
+    assert_int_equal(shown.frames, 5);
+    bench_free(bench);
+}
+
 static void the_plan_stands_by_for_a_short_preview(void **state)
 {
     struct bench *bench = bench_new(LONG, 0);
@@ -445,12 +508,14 @@ static void a_cut_of_unknown_length_hides_until_it_ends(void **state)
     arm(bench, 0, 250, 0);
     timeline_cut(timeline, &shown, 40, NULL);
     assert_int_equal(arm(bench, 20, 250, 0), 0);
-    /* It may be short: for a while the plan's pool is kept. */
+    /* It may be short: for a while the plan's pools are kept. */
     const struct inputs *inputs = list(bench, 20, NULL);
-    assert_int_equal(inputs->count, 3);
+    assert_int_equal(inputs->count, 4);
     is_pool(inputs, 1, FOLDER "/pool-1", 40, 0);
     assert_int_equal(inputs->input[1].until, 40);
-    is_pool(inputs, 2, FOLDER "/pool-50", 40, 40);
+    is_pool(inputs, 2, FOLDER "/pool-2", 40, 100);
+    assert_int_equal(inputs->input[2].until, 40);
+    is_pool(inputs, 3, FOLDER "/pool-50", 40, 40);
     assert_true(timeline_uses(timeline, 1, 80));
     /* So is what begins a little later, but nothing may come behind the cut. */
     timeline->cut[0].first = 60;
@@ -557,6 +622,8 @@ int main(void)
         cmocka_unit_test(behind_a_short_cut_the_same_decoder_goes_on),
         cmocka_unit_test(a_cut_that_ends_before_the_one_it_replaces),
         cmocka_unit_test(a_preview_that_ends_early_is_shorter),
+        cmocka_unit_test(what_a_doubtful_preview_hides_is_kept),
+        cmocka_unit_test(doubt_ends_with_frames_enough),
         cmocka_unit_test(a_cut_of_unknown_length_hides_until_it_ends),
         cmocka_unit_test(the_plan_stands_by_for_a_short_preview),
         cmocka_unit_test(one_that_stands_by_leaves_what_is_armed),
