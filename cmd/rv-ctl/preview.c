@@ -532,8 +532,7 @@ static void learn(struct channel *channel, struct laid *laid, bool is_cut)
 {
     const struct decoder *decoder =
         laid->count > 0 && !laid->is_sure
-            ? decoders_of_pool(channel,
-                               laid->stretch[laid->count - 1].pool)
+            ? decoders_of_pool(channel, laid->stretch[laid->count - 1].pool)
             : NULL;
 
     if (decoder == NULL || decoder->pool.head == NULL)

@@ -93,6 +93,23 @@ struct follow {
     uint64_t refused;            /* bit by stream index */
 };
 
+/* A stretch of the file in which timestamps go on, see asset_pieces.c. */
+#define PIECES_MAX 64
+
+struct piece {
+    int64_t pos;          /* byte from which on all streams are in it */
+    int64_t end;          /* byte from which on another one may have begun */
+    int64_t from_us;      /* decoding time at `pos`, in one line */
+    int64_t offset_us[2]; /* asset.offset_us in it */
+};
+
+struct pieces {
+    bool is_known;  /* it was looked for them */
+    bool is_joined; /* there are some, but not to be found */
+    int count;      /* 0: the file is one piece */
+    struct piece *piece;
+};
+
 struct asset {
     char path[SEGMENT_ASSET_SIZE];
     struct house house;
@@ -111,6 +128,7 @@ struct asset {
     AVCodecContext *video_decoder, *audio_decoder;
     struct packet_queue video_queue, audio_queue;
     struct follow follow;
+    struct pieces pieces;
     struct doubt doubt[2];
     AVPacket *packet;
     AVPacket *changed; /* first of another codec, while the decoder drains */
@@ -122,6 +140,8 @@ struct asset {
     int64_t offset_us[2]; /* theirs, behind discontinuities */
     int64_t last_pos[2];  /* where theirs lay in the file; -1: not known */
     bool is_stale[2];     /* theirs come from earlier, see is_left_over() */
+    bool has_key;         /* read one of video since the last seek */
+    bool has_settled;     /* its times are right, see asset_time.c */
     int64_t lost[2];      /* ticks of their packets that damage swallowed */
 
     struct buffers buffers;

@@ -38,8 +38,7 @@ static bool is_of_programme(const struct asset *asset, int index)
     return false;
 }
 
-/* Whose successor stream `index` may be: 0 video, 1 audio, -1 neither. */
-static int kind_of_other(const struct asset *asset, int index)
+int follow_kind(const struct asset *asset, int index)
 {
     const struct follow *follow = &asset->follow;
     AVStream *const *streams = asset->format->streams;
@@ -69,7 +68,7 @@ void follow_choose(struct asset *asset)
     asset->follow.refused = 0;
     for (int i = 0; i < (int)asset->format->nb_streams; i++) {
         if (i != asset->video && i != asset->audio &&
-            kind_of_other(asset, i) < 0)
+            follow_kind(asset, i) < 0)
             asset->format->streams[i]->discard = AVDISCARD_ALL;
     }
 }
@@ -97,7 +96,7 @@ int follow_other(struct asset *asset, AVPacket *packet)
 {
     struct follow *follow = &asset->follow;
     const int index = packet->stream_index;
-    const int kind = kind_of_other(asset, index);
+    const int kind = follow_kind(asset, index);
 
     if (kind < 0) {
         asset->format->streams[index]->discard = AVDISCARD_ALL;

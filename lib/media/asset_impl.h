@@ -73,6 +73,8 @@ void asset_choose(struct asset *asset, const struct asset_config *config);
 
 /* asset_follow.c; `kind` is 0 for video, 1 for sound */
 
+/* Whose successor stream `index` may be: 0 video, 1 audio, -1 neither. */
+int follow_kind(const struct asset *asset, int index);
 /* The streams are chosen: nothing is read of those that have no part in it. */
 void follow_choose(struct asset *asset);
 /* Forgets what is held back. */
@@ -84,6 +86,18 @@ void follow_own(struct asset *asset, int kind);
 int follow_other(struct asset *asset, AVPacket *packet);
 /* It is the chosen one from now on; its packets are in held[kind]. */
 void follow_take_over(struct asset *asset, int kind);
+
+/* asset_pieces.c */
+
+/* Looks, once, whether timestamps begin anew; the place is lost (seek). */
+int asset_find_pieces(struct asset *asset, struct err *err);
+void asset_forget_pieces(struct asset *asset);
+/*
+ * With more than one piece: the container to a packet before `us` of the one
+ * line of times, or not far behind; what is read from there has these offsets.
+ */
+bool asset_jump_in_pieces(struct asset *asset, int64_t us,
+                          int64_t offset_us[2]);
 
 /* asset_seek.c */
 

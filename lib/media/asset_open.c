@@ -507,6 +507,7 @@ void asset_free(struct asset *asset)
     queue_free(&asset->follow.held[1]);
     queue_free(&asset->doubt[0].held);
     queue_free(&asset->doubt[1].held);
+    asset_forget_pieces(asset);
     avcodec_free_context(&asset->video_decoder);
     avcodec_free_context(&asset->audio_decoder);
     sound_clear(&asset->sound);

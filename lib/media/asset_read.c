@@ -89,6 +89,7 @@ void asset_forget_packets(struct asset *asset)
     asset->offset_us[0] = asset->offset_us[1] = 0;
     asset->last_pos[0] = asset->last_pos[1] = -1;
     asset->is_stale[0] = asset->is_stale[1] = false;
+    asset->has_key = asset->has_settled = false;
     asset->lost[0] = asset->lost[1] = 0;
     follow_reset(asset);
     asset_forget_doubt(asset);

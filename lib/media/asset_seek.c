@@ -8,6 +8,8 @@
  */
 #include "media/asset_impl.h"
 
+#include <string.h>
+
 #include "media/av.h"
 
 /* How much earlier to aim, time after time; then the start.  The first leaves
@@ -139,11 +141,15 @@ static int aim(struct asset *asset, const struct moment *moment,
     const int64_t position = moment_ticks(moment, sample, 0);
     const int64_t target =
         asset->first_pts + moment_ticks(moment, asset->base, 0);
-    const int64_t us = av_rescale_q(target, asset->base, AV_TIME_BASE_Q);
+    const int64_t us =
+        av_rescale_q(target, asset->base, AV_TIME_BASE_Q) - earlier_us;
+    int64_t offset_us[2] = { 0, 0 };
 
-    if (jump_to(asset, us - earlier_us) < 0)
+    if (asset->pieces.count > 0 ? !asset_jump_in_pieces(asset, us, offset_us)
+                                : jump_to(asset, us) < 0)
         return 0;
     reset(asset, position);
+    memcpy(asset->offset_us, offset_us, sizeof(offset_us));
     if (may_hurry && asset->video >= 0)
         asset->hurry_until =
             target - av_rescale_q(HURRY_US, AV_TIME_BASE_Q, asset->base);
@@ -171,6 +177,10 @@ static int seek(struct asset *asset, const struct moment *moment,
         sound_forget(&asset->sound, asset_sound_from(asset, position));
         return 0;
     }
+    if (asset_find_pieces(asset, err) < 0)
+        return -1;
+    if (asset->pieces.is_joined)
+        return asset_rewind(asset, position, err);
     const size_t tries = sizeof(EARLIER_US) / sizeof(EARLIER_US[0]);
     for (size_t i = 0; i < tries; i++) {
         if (moment_ticks(moment, micro, -EARLIER_US[i]) <= 0)

@@ -206,6 +206,31 @@ static void place_strictly(struct asset *asset, AVPacket *packet, int kind)
         accept(asset, packet, kind);
 }
 
+/*
+ * The first packets behind a seek are pieces of pictures and pictures without
+ * a timestamp, for which libav counts on from wherever it came out: those
+ * steps back mean nothing.  True as long as this may be so.
+ */
+static bool is_settling(struct asset *asset, const AVPacket *packet, int kind)
+{
+    if (kind != 0 || asset->has_settled)
+        return false;
+    asset->has_key = asset->has_key || (packet->flags & AV_PKT_FLAG_KEY) != 0;
+    asset->has_settled = asset->has_key && packet->pos >= 0;
+    return true;
+}
+
+/* Where time may begin anew, it does with such a step. */
+static bool is_jump(struct asset *asset, const AVPacket *packet, int kind,
+                    int64_t step)
+{
+    const int64_t back =
+        is_settling(asset, packet, kind) ? -STEP_US : -JUMP_BACK_US;
+
+    return asset->next_dts[kind] != AV_NOPTS_VALUE &&
+           (step > JUMP_AHEAD_US || step < back);
+}
+
 void asset_place(struct asset *asset, AVPacket *packet, int kind)
 {
     const bool may_jump =
@@ -221,11 +246,9 @@ void asset_place(struct asset *asset, AVPacket *packet, int kind)
     } else if (!may_jump) {
         place_strictly(asset, packet, kind);
     } else {
-        const int64_t expected = asset->next_dts[kind];
         const int64_t step = to_us(asset, packet, packet->dts) +
-                             asset->offset_us[kind] - expected;
-        if (expected != AV_NOPTS_VALUE &&
-            (step > JUMP_AHEAD_US || step < -JUMP_BACK_US))
+                             asset->offset_us[kind] - asset->next_dts[kind];
+        if (is_jump(asset, packet, kind, step))
             shift_by(asset, kind, step);
         accept(asset, packet, kind);
     }
