@@ -67,8 +67,7 @@ void follow_choose(struct asset *asset)
         asset->follow.programme = program->id;
     asset->follow.refused = 0;
     for (int i = 0; i < (int)asset->format->nb_streams; i++) {
-        if (i != asset->video && i != asset->audio &&
-            follow_kind(asset, i) < 0)
+        if (i != asset->video && i != asset->audio && follow_kind(asset, i) < 0)
             asset->format->streams[i]->discard = AVDISCARD_ALL;
     }
 }

@@ -19,8 +19,12 @@
 #define CEILING 14952709
 #define TARGET  14612344
 
-/* Frames that are looked at together, whether they are quiet. */
+/* Frames that are looked at together, whether they are quiet, and of loud ones
+ * those whose peaks are found together. */
 #define PIECE 64
+#define GROUP 4
+
+#define PHASE_BITS 20
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -57,12 +61,74 @@ static void make_phases(struct limiter *limiter)
             const double value = sin(M_PI * x) / (M_PI * x) *
                                  bessel_0(beta * sqrt(1 - w * w)) /
                                  bessel_0(beta);
-            limiter->phase[i][p] = rint(value * (1 << 20));
+            limiter->phase[i][p] = rint(value * (1 << PHASE_BITS));
             sum += fabs(value);
         }
         most = fmax(most, sum);
     }
-    limiter->loud_from = (int64_t)(CEILING / (most + 0.001));
+    limiter->crest = most + 0.001;
+    limiter->loud_from = (int64_t)(CEILING / limiter->crest);
+}
+
+/* A piece of sound, a channel behind the other, and what lies before it. */
+struct wave {
+    double sample[LIMITER_CHANNELS][LIMITER_TAPS - 1 + PIECE + GROUP];
+};
+
+typedef double group __attribute__((vector_size(GROUP * 8)));
+
+/*
+ * The largest magnitudes between the two middle taps, of the frames from `at`
+ * on.  All products and sums are whole numbers under 2^53, so doubles are
+ * exact, whatever they are made with and in which order.
+ */
+static inline __attribute__((always_inline)) void
+find_between(double most[GROUP], const struct wave *wave,
+             const struct limiter *limiter, int at)
+{
+    for (int i = 0; i < GROUP; i++)
+        most[i] = 0;
+    for (int k = 0; k < limiter->channels; k++) {
+        const double *newest = &wave->sample[k][at + LIMITER_TAPS - 1];
+        /* At a quarter, the middle, and three quarters of the way; by name, or
+         * they would not stay in registers. */
+        group a = { 0 }, b = { 0 }, c = { 0 };
+        for (int i = 0; i < LIMITER_TAPS; i++) {
+            const double *phase = limiter->phase[i];
+            group x;
+            memcpy(&x, newest - i, sizeof(x));
+            a += x * phase[0];
+            b += x * phase[1];
+            c += x * phase[2];
+        }
+        for (int i = 0; i < GROUP; i++)
+            most[i] =
+                MAX(most[i], MAX(MAX(fabs(a[i]), fabs(b[i])), fabs(c[i])));
+    }
+}
+
+static void between_plain(double most[GROUP], const struct wave *wave,
+                          const struct limiter *limiter, int at)
+{
+    find_between(most, wave, limiter, at);
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2,fma"))) static void
+between_avx2(double most[GROUP], const struct wave *wave,
+             const struct limiter *limiter, int at)
+{
+    find_between(most, wave, limiter, at);
+}
+#endif
+
+static limiter_between *between_of_this_machine(void)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return between_avx2;
+#endif
+    return between_plain;
 }
 
 int limiter_init(struct limiter *limiter, int sample_rate, int channels)
@@ -70,12 +136,13 @@ int limiter_init(struct limiter *limiter, int sample_rate, int channels)
     const int span = sample_rate * LOOK_AHEAD_MS / 1000 + 1;
     int size = 64;
 
-    while (size < span + 2 * LIMITER_TAPS)
+    while (size < span + 2 * LIMITER_TAPS + PIECE)
         size *= 2;
     *limiter = (struct limiter){
         .channels = channels,
         .span = span,
         .size = size,
+        .between = between_of_this_machine(),
         .step = UNITY / (sample_rate * RELEASE_MS / 1000 + 1) + 1,
         .line = calloc((size_t)size * (size_t)channels, sizeof(int32_t)),
         .valley.place = calloc((size_t)size, sizeof(int64_t)),
@@ -120,6 +187,8 @@ void limiter_reset(struct limiter *limiter, double gain)
     limiter->at = 0;
     limiter->scale = gain * UNIT;
     limiter->loud = 0;
+    for (int i = 0; i < LIMITER_GROUPS; i++)
+        limiter->largest[i] = 0;
     limiter->former_peak = 0;
     limiter->ramp = UNITY;
     limiter->valley.head = limiter->valley.count = 0;
@@ -161,31 +230,6 @@ static int64_t take(struct limiter *limiter, const float *in)
     return most;
 }
 
-typedef double pair __attribute__((vector_size(16)));
-
-/*
- * The largest of the values between the two middle taps.  All products and sums
- * are whole numbers under 2^53, so doubles are exact, and made two at a time.
- */
-static int64_t between(const struct limiter *limiter)
-{
-    double most = 0;
-
-    for (int c = 0; c < limiter->channels; c++) {
-        pair value[LIMITER_LANES / 2] = { { 0 } };
-        for (int i = 0; i < LIMITER_TAPS; i++) {
-            const double x = frame_at(limiter, limiter->at - i)[c];
-            pair phase[LIMITER_LANES / 2];
-            memcpy(phase, limiter->phase[i], sizeof(phase));
-            for (int p = 0; p < LIMITER_LANES / 2; p++)
-                value[p] += phase[p] * x;
-        }
-        for (int p = 0; p < LIMITER_PHASES; p++)
-            most = MAX(most, fabs(value[p / 2][p % 2]));
-    }
-    return (int64_t)most >> 20;
-}
-
 /*
  * The smallest of the newest `span` values.  Kept are only those that no later
  * one undercuts, so the first is it; each comes and goes once.
@@ -216,46 +260,37 @@ static int16_t to_16_bits(int64_t value)
                                            : rounded);
 }
 
-static void give(const struct limiter *limiter, int16_t *out)
+/* What came in `ahead` before frame `at`, by the mean of the gains. */
+static void give(const struct limiter *limiter, int64_t at, int16_t *out)
 {
-    const int32_t *from =
-        frame_at(limiter, limiter->at - limiter_ahead(limiter));
-    const bool is_whole = limiter->sum == (int64_t)limiter->span * UNITY;
-    const int64_t gain = is_whole ? UNITY : limiter->sum / limiter->span;
+    const int32_t *from = frame_at(limiter, at - limiter_ahead(limiter));
+    /* As whole numbers divide: the sum is less than 2^40. */
+    const int64_t gain =
+        (int64_t)((double)limiter->sum / (double)limiter->span);
 
     for (int c = 0; c < limiter->channels; c++)
         out[c] = to_16_bits((from[c] * gain) >> 30);
 }
 
+#define TARGET_GAIN ((int64_t)TARGET << 30)
+
 /* The gain that a peak needs, with the ramp back from former ones. */
 static int32_t ramped(struct limiter *limiter, int64_t peak)
 {
-    const int32_t wanted =
-        peak > CEILING ? (int32_t)(((int64_t)TARGET << 30) / peak) : UNITY;
-    const int32_t released = UNITY - limiter->ramp > limiter->step
-                                 ? limiter->ramp + limiter->step
-                                 : UNITY;
+    const int64_t released = MIN(limiter->ramp + limiter->step, UNITY);
+    const bool is_over = peak > CEILING && TARGET_GAIN < released * peak;
 
-    limiter->ramp = wanted < released ? wanted : released;
+    limiter->ramp = (int32_t)(is_over ? TARGET_GAIN / peak : released);
     return limiter->ramp;
 }
 
-static void step(struct limiter *limiter, const float *in)
+/* The gain of frame `at`, and the mean. */
+static void step(struct limiter *limiter, int64_t at, int64_t peak)
 {
-    int64_t peak = take(limiter, in);
-
-    if (peak > limiter->loud_from)
-        limiter->loud = LIMITER_TAPS;
-    if (limiter->loud > 0) {
-        limiter->loud--;
-        const int64_t there = between(limiter);
-        peak = there > peak ? there : peak;
-    }
     /* The place between two samples counts for both of them. */
-    const int64_t both =
-        peak > limiter->former_peak ? peak : limiter->former_peak;
+    const int64_t both = MAX(peak, limiter->former_peak);
     limiter->former_peak = peak;
-    const int32_t low = lowest(limiter, limiter->at, ramped(limiter, both));
+    const int32_t low = lowest(limiter, at, ramped(limiter, both));
     int32_t *oldest = &limiter->recent[limiter->oldest];
     limiter->sum += low - *oldest;
     *oldest = low;
@@ -282,6 +317,8 @@ static void rest(struct limiter *limiter)
     valley->place[0] = limiter->at - 1;
     valley->value[0] = UNITY;
     limiter->former_peak = 0; /* under the ceiling */
+    for (int i = 0; i < LIMITER_GROUPS; i++)
+        limiter->largest[i] = limiter->loud_from;
 }
 
 /* Frames from `at` on to the end of the line, which is a ring. */
@@ -339,14 +376,85 @@ static int run_quiet(struct limiter *limiter, const float *in, int count,
 
 /* -------------------------------------------------------------------------- */
 
+/* Takes a piece, and lays it out for find_between(). */
+static void take_piece(struct limiter *limiter, const float *in, int count,
+                       int64_t peak[PIECE + GROUP], struct wave *wave)
+{
+    const int before = LIMITER_TAPS - 1;
+    const int64_t at = limiter->at;
+
+    for (int i = 0; i < count; i++, limiter->at++)
+        peak[i] = take(limiter, in + (ptrdiff_t)i * limiter->channels);
+    for (int i = count; i % GROUP != 0; i++)
+        peak[i] = 0;
+    for (int i = 0; i < before + count; i++) {
+        const int32_t *from = frame_at(limiter, at - before + i);
+        for (int c = 0; c < limiter->channels; c++)
+            wave->sample[c][i] = from[c];
+    }
+    for (int c = 0; c < limiter->channels; c++) {
+        for (int i = 0; i < GROUP; i++)
+            wave->sample[c][before + count + i] = 0;
+    }
+}
+
+/* Is one of them loud, or was one just now? */
+static bool is_loud(struct limiter *limiter, const int64_t *peak)
+{
+    bool was_loud = false;
+
+    for (int i = 0; i < GROUP; i++) {
+        if (peak[i] > limiter->loud_from)
+            limiter->loud = LIMITER_TAPS;
+        was_loud = was_loud || limiter->loud > 0;
+        limiter->loud -= limiter->loud > 0;
+    }
+    return was_loud;
+}
+
+/*
+ * May a peak between these samples need a lower gain than the ramp gives, for
+ * them or for the next one?  In loud sound it mostly comes back from a former
+ * one.  Gives the largest of the taps, or more.
+ */
+static bool may_lower(struct limiter *limiter, const int64_t *peak)
+{
+    const double released =
+        MIN(limiter->ramp + (GROUP + 2.0) * limiter->step, UNITY);
+    int64_t *largest = limiter->largest;
+    int64_t most = 0;
+
+    memmove(largest, largest + 1, (LIMITER_GROUPS - 1) * sizeof(*largest));
+    for (int i = 0; i < GROUP; i++)
+        most = MAX(most, peak[i]);
+    largest[LIMITER_GROUPS - 1] = most;
+    for (int i = 0; i < LIMITER_GROUPS - 1; i++)
+        most = MAX(most, largest[i]);
+    return limiter->crest * (double)most * released > (double)TARGET_GAIN;
+}
+
 static int run_loud(struct limiter *limiter, const float *in, int count,
                     int16_t *out)
 {
+    const int64_t at = limiter->at;
+    int64_t peak[PIECE + GROUP];
+    struct wave wave;
+
+    take_piece(limiter, in, count, peak, &wave);
     for (int i = 0; i < count; i++) {
-        step(limiter, in + (ptrdiff_t)i * limiter->channels);
+        if (i % GROUP == 0) {
+            const bool may = may_lower(limiter, peak + i);
+            if (is_loud(limiter, peak + i) && may) {
+                double most[GROUP];
+                limiter->between(most, &wave, limiter, i);
+                for (int k = 0; k < GROUP; k++)
+                    peak[i + k] =
+                        MAX(peak[i + k], (int64_t)most[k] >> PHASE_BITS);
+            }
+        }
+        step(limiter, at + i, peak[i]);
         if (out)
-            give(limiter, out + (ptrdiff_t)i * limiter->channels);
-        limiter->at++;
+            give(limiter, at + i, out + (ptrdiff_t)i * limiter->channels);
     }
     return count;
 }

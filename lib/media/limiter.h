@@ -21,9 +21,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LIMITER_TAPS   24
-#define LIMITER_PHASES 3
-#define LIMITER_LANES  4 /* the phases, as vectors like them */
+#define LIMITER_TAPS     24
+#define LIMITER_PHASES   3
+#define LIMITER_CHANNELS 8 /* the most */
+/* Groups of four frames that reach over the taps, wherever they begin. */
+#define LIMITER_GROUPS 8
 
 /* The smallest value of the newest so many, see limiter.c. */
 struct valley {
@@ -32,16 +34,26 @@ struct valley {
     int head, count;
 };
 
+struct limiter;
+struct wave;
+/* Finds what lies between the samples of four frames. */
+typedef void limiter_between(double *most, const struct wave *wave,
+                             const struct limiter *limiter, int at);
+
 struct limiter {
+    limiter_between *between; /* as this machine does it best */
     int channels;
     int span;      /* of the look-ahead, in samples */
     int size;      /* frames in `line`, a power of 2 */
     int32_t *line; /* what came in, 1.0 is 1 << 24 */
     int64_t at;    /* frames that came in */
     double scale;  /* gain and unit */
-    double phase[LIMITER_TAPS][LIMITER_LANES]; /* whole, 1 / 2^20 */
+    double phase[LIMITER_TAPS][LIMITER_PHASES]; /* whole, 1 / 2^20 */
     int64_t loud_from; /* what is below cannot have a peak over the ceiling */
-    int loud;          /* frames until no loud one is in the window */
+    double crest;      /* what lies between samples is less than so many
+                          times the largest of them */
+    int64_t largest[LIMITER_GROUPS]; /* samples of the newest groups */
+    int loud; /* frames until no loud one is in the window */
     int64_t former_peak;
     int32_t ramp, step; /* 1 << 30 is a gain of 1 */
     struct valley valley;
