@@ -5,6 +5,9 @@
 #include <string.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 #include "media/picture.h"
 
@@ -119,10 +122,98 @@ static void count_plain(uint8_t *places, const struct lines *lines, int width,
 }
 
 #ifdef __x86_64__
-__attribute__((target("avx2"))) static void
-count_avx2(uint8_t *places, const struct lines *lines, int width, int depth)
+#define AVX2 __attribute__((target("avx2")))
+
+/*
+ * The same by hand: of compilers' vectors each maximum of unsigned numbers
+ * becomes a handful of instructions, and there are not enough registers.
+ */
+AVX2 static void count_avx2_line(uint8_t *places, const struct lines *lines,
+                                 int width)
 {
-    count_any(places, lines, width, depth);
+    const __m256i step = _mm256_set1_epi8(STEP), none = _mm256_setzero_si256();
+
+    for (int x = 0; x < width; x += 32) {
+        __m256i at[5], *place = (__m256i *)(places + x);
+        for (int i = 0; i < 4; i++)
+            at[i] = _mm256_loadu_si256(
+                (const __m256i *)((const uint8_t *)lines->at[i] + x));
+        at[4] = _mm256_loadu_si256(
+            (const __m256i *)((const uint8_t *)lines->other + x));
+        const __m256i ab = _mm256_subs_epu8(at[0], at[1]);
+        const __m256i ba = _mm256_subs_epu8(at[1], at[0]);
+        const __m256i bc = _mm256_subs_epu8(at[1], at[2]);
+        const __m256i cb = _mm256_subs_epu8(at[2], at[1]);
+        const __m256i cd = _mm256_subs_epu8(at[2], at[3]);
+        const __m256i dc = _mm256_subs_epu8(at[3], at[2]);
+        const __m256i moved = _mm256_or_si256(_mm256_subs_epu8(at[1], at[4]),
+                                              _mm256_subs_epu8(at[4], at[1]));
+        const __m256i high = _mm256_min_epu8(_mm256_min_epu8(ba, bc), dc);
+        const __m256i low = _mm256_min_epu8(_mm256_min_epu8(ab, cb), cd);
+        const __m256i both = _mm256_min_epu8(_mm256_max_epu8(high, low), moved);
+        const __m256i is_less =
+            _mm256_cmpeq_epi8(_mm256_subs_epu8(both, step), none);
+        /* One more where it is not less: minus (-1 or 0), less 1. */
+        const __m256i one = _mm256_add_epi8(is_less, _mm256_set1_epi8(1));
+        _mm256_storeu_si256(place,
+                            _mm256_add_epi8(_mm256_loadu_si256(place), one));
+    }
+}
+
+AVX2 static void count_avx2_deep_line(uint8_t *places,
+                                      const struct lines *lines, int width,
+                                      int steps)
+{
+    const __m256i step = _mm256_set1_epi16((int16_t)steps);
+    const __m256i none = _mm256_setzero_si256();
+
+    for (int x = 0; x < width; x += 16) {
+        __m256i at[5];
+        __m128i *place = (__m128i *)(places + x);
+        for (int i = 0; i < 4; i++)
+            at[i] = _mm256_loadu_si256(
+                (const __m256i *)((const uint16_t *)lines->at[i] + x));
+        at[4] = _mm256_loadu_si256(
+            (const __m256i *)((const uint16_t *)lines->other + x));
+        const __m256i ab = _mm256_subs_epu16(at[0], at[1]);
+        const __m256i ba = _mm256_subs_epu16(at[1], at[0]);
+        const __m256i bc = _mm256_subs_epu16(at[1], at[2]);
+        const __m256i cb = _mm256_subs_epu16(at[2], at[1]);
+        const __m256i cd = _mm256_subs_epu16(at[2], at[3]);
+        const __m256i dc = _mm256_subs_epu16(at[3], at[2]);
+        const __m256i moved = _mm256_or_si256(_mm256_subs_epu16(at[1], at[4]),
+                                              _mm256_subs_epu16(at[4], at[1]));
+        const __m256i high = _mm256_min_epu16(_mm256_min_epu16(ba, bc), dc);
+        const __m256i low = _mm256_min_epu16(_mm256_min_epu16(ab, cb), cd);
+        const __m256i both =
+            _mm256_min_epu16(_mm256_max_epu16(high, low), moved);
+        const __m256i is_less =
+            _mm256_cmpeq_epi16(_mm256_subs_epu16(both, step), none);
+        const __m128i less =
+            _mm_packs_epi16(_mm256_castsi256_si128(is_less),
+                            _mm256_extracti128_si256(is_less, 1));
+        const __m128i one = _mm_add_epi8(less, _mm_set1_epi8(1));
+        _mm_storeu_si128(place, _mm_add_epi8(_mm_loadu_si128(place), one));
+    }
+}
+
+AVX2 static void count_avx2(uint8_t *places, const struct lines *lines,
+                            int width, int depth)
+{
+    const int whole = width / 32 * 32;
+
+    if (depth > 8) {
+        count_avx2_deep_line(places, lines, width, STEP << (depth - 8));
+        return;
+    }
+    count_avx2_line(places, lines, whole);
+    if (whole < width) { /* a block is left */
+        struct lines rest = *lines;
+        for (int i = 0; i < 4; i++)
+            rest.at[i] = (const uint8_t *)lines->at[i] + whole;
+        rest.other = (const uint8_t *)lines->other + whole;
+        count_line(places + whole, &rest, width - whole, STEP);
+    }
 }
 #endif
 
