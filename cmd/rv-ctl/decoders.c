@@ -435,6 +435,7 @@ void decoders_sweep(struct channel *channel, int64_t position)
             continue;
         decoder->is_unwanted = true;
         spawn_signal(decoder->pidfd, SIGKILL); /* nothing of it is kept */
+        timeline_forget_pool(channel->timeline, decoder->pool_id, position);
     }
 }
 

@@ -443,6 +443,25 @@ void laid_learn(const struct timeline *timeline, struct laid *preview,
         preview->is_sure = true;
 }
 
+void timeline_forget_pool(struct timeline *timeline, uint32_t pool,
+                          int64_t position)
+{
+    for (int i = 0; i < timeline->count; i++) {
+        struct laid *laid = &timeline->laid[i];
+        for (int k = laid->count - 1; k >= 0; k--) {
+            const struct stretch *one = &laid->stretch[k];
+            const int64_t end = k + 1 < laid->count && laid->has_first
+                                    ? laid->first + one[1].from
+                                    : laid_end(laid);
+            if (one->pool != pool || end <= position)
+                continue;
+            laid->count--;
+            memmove(&laid->stretch[k], &laid->stretch[k + 1],
+                    (size_t)(laid->count - k) * sizeof(laid->stretch[0]));
+        }
+    }
+}
+
 /* --- cuts ----------------------------------------------------------------- */
 
 int timeline_cut(struct timeline *timeline, const struct laid *preview,

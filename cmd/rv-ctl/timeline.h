@@ -169,6 +169,11 @@ void laid_over(struct timeline *timeline, struct laid *laid, uint32_t pool,
 void laid_learn(const struct timeline *timeline, struct laid *preview,
                 int64_t ready, bool is_all);
 
+/* This pool's decoder was ended though it could be shown from `position` on:
+ * another one is wanted, if it comes to that. */
+void timeline_forget_pool(struct timeline *timeline, uint32_t pool,
+                          int64_t position);
+
 /* May this pool still be shown at or after `position`? */
 bool timeline_uses(struct timeline *timeline, uint32_t pool, int64_t position);
 

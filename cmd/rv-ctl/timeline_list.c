@@ -129,11 +129,11 @@ static void plan_pieces(struct timeline *timeline, int64_t position,
         struct laid *laid = &timeline->laid[k];
         /* Not there yet: the stage shall wait for it as long as it can, and
          * would show slate if what follows were told. */
+        const int64_t seen_from = max64(max64(laid->first, position), 0);
         if (laid->count == 0 &&
             (laid_end(laid) == FRAME_NEVER ||
              laid_end(laid) > soon + timeline->second) &&
-            timeline_not_hidden(timeline, max64(laid->first, 0)) <
-                laid_end(laid))
+            timeline_not_hidden(timeline, seen_from) < laid_end(laid))
             return;
         if (!laid->has_first) {
             if (timeline->cuts > 0 &&

@@ -426,6 +426,42 @@ static void doubt_ends_with_frames_enough(void **state)
     bench_free(bench);
 }
 
+/* What is left of a segment lies behind a cut and has no decoder any more: the
+ * one behind it is listed all the same. */
+static void a_segment_that_is_hidden_to_its_end_hides_no_other(void **state)
+{
+    struct bench *bench = bench_new(LONG, 0);
+    struct timeline *timeline = &bench->timeline;
+    const struct laid shown = preview(50, 60);
+
+    (void)state;
+    arm(bench, 440, 600, 0);
+    timeline_cut(timeline, &shown, 450, NULL); /* to 510 */
+    assert_int_equal(timeline->laid[0].count, 1);
+    timeline_forget_pool(timeline, 1, 455);
+    assert_int_equal(timeline->laid[0].count, 0);
+    const struct inputs *inputs = list(bench, 455, NULL);
+    is_pool(inputs, 0, FOLDER "/pool-50", 450, 450);
+    is_pool(inputs, 1, FOLDER "/pool-2", 510, 500);
+    assert_true(timeline_uses(timeline, 2, 455));
+    bench_free(bench);
+}
+
+static void a_decoder_that_was_ended_is_replaced(void **state)
+{
+    struct bench *bench = bench_new(TWO, 0);
+    struct timeline *timeline = &bench->timeline;
+
+    (void)state;
+    arm(bench, 0, 250, 0);
+    timeline_forget_pool(timeline, 2, 20);
+    timeline_forget_pool(timeline, 1, 100); /* has been shown to its end */
+    assert_int_equal(timeline->laid[0].count, 1);
+    assert_int_equal(arm(bench, 20, 250, 0), 1);
+    is_pool(list(bench, 20, NULL), 1, FOLDER "/pool-3", 100, 100);
+    bench_free(bench);
+}
+
 static void the_plan_stands_by_for_a_short_preview(void **state)
 {
     struct bench *bench = bench_new(LONG, 0);
@@ -624,6 +660,8 @@ int main(void)
         cmocka_unit_test(a_preview_that_ends_early_is_shorter),
         cmocka_unit_test(what_a_doubtful_preview_hides_is_kept),
         cmocka_unit_test(doubt_ends_with_frames_enough),
+        cmocka_unit_test(a_segment_that_is_hidden_to_its_end_hides_no_other),
+        cmocka_unit_test(a_decoder_that_was_ended_is_replaced),
         cmocka_unit_test(a_cut_of_unknown_length_hides_until_it_ends),
         cmocka_unit_test(the_plan_stands_by_for_a_short_preview),
         cmocka_unit_test(one_that_stands_by_leaves_what_is_armed),
