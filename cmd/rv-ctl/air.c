@@ -236,10 +236,6 @@ int64_t air_update(struct channel *channel, int64_t now_us)
         return next_us;
     look_at_now(channel);
     plans_watch_epoch(channel);
-    if (ring_is_open(channel) &&
-        channel->ring.max_depth > 3 * channel->timeline->second)
-        channel->timeline->reach =
-            channel->ring.max_depth + channel->timeline->second;
     const int64_t position = air_position(channel);
     if (timeline_lay(channel->timeline, air_floor(channel), horizon(channel),
                      &err) < 0)

@@ -65,11 +65,10 @@ static json_t *laid_to_json(const struct laid *laid)
     for (int i = 0; i < laid->count; i++) {
         const struct stretch *stretch = &laid->stretch[i];
         json_array_append_new(
-            stretches, json_pack("{s:I,s:I,s:I,s:b,s:s}", "pool",
-                                 (json_int_t)stretch->pool, "from",
-                                 (json_int_t)stretch->from, "passed",
-                                 (json_int_t)stretch->passed, "is_short",
-                                 stretch->is_short, "why", stretch->why));
+            stretches,
+            json_pack("{s:I,s:I,s:b,s:s}", "pool", (json_int_t)stretch->pool,
+                      "from", (json_int_t)stretch->from, "is_short",
+                      stretch->is_short, "why", stretch->why));
     }
     json_object_set_new(object, "stretches", stretches);
     put(object, "pending", laid->pending);
@@ -110,7 +109,6 @@ static int laid_from_json(struct laid *laid, const json_t *object,
         struct stretch *stretch = &laid->stretch[laid->count++];
         stretch->pool = (uint32_t)get(one, "pool");
         stretch->from = get(one, "from");
-        stretch->passed = get(one, "passed");
         stretch->is_short = is_set(one, "is_short");
         strlcpy(stretch->why, text_of(one, "why"), sizeof(stretch->why));
     }

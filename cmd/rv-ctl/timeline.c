@@ -31,7 +31,6 @@ void timeline_start(struct timeline *timeline, const struct plan *plan,
     memset(timeline, 0, sizeof(*timeline));
     timeline->house = *house;
     timeline->second = house_frame_at_us(house, 1000000);
-    timeline->reach = 4 * timeline->second;
     timeline->base = base;
     timeline->next_id = 1;
     plan_walk_start(&timeline->walk, plan, house);
@@ -196,15 +195,11 @@ int64_t timeline_next_cut(const struct timeline *timeline, int64_t frame)
     return FRAME_NEVER;
 }
 
-int64_t timeline_reach(const struct timeline *timeline, const struct laid *laid,
-                       int64_t passed, int64_t frame)
+int64_t timeline_reach(const struct timeline *timeline, int64_t frame)
 {
     const int64_t seen = timeline_not_hidden(timeline, frame);
 
-    if (seen == frame || seen == FRAME_NEVER)
-        return seen;
-    return seen - frame > KEEP_SECONDS * timeline->second ||
-                   seen - laid->first < passed
+    return seen == FRAME_NEVER || seen - frame > KEEP_SECONDS * timeline->second
                ? FRAME_NEVER
                : seen;
 }
@@ -248,7 +243,6 @@ static void set_stretch(struct stretch *stretch, uint32_t pool, int64_t from,
 {
     stretch->pool = pool;
     stretch->from = from;
-    stretch->passed = 0;
     stretch->is_short = false;
     strlcpy(stretch->why, why, sizeof(stretch->why));
 }

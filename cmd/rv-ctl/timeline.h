@@ -44,7 +44,6 @@
 struct stretch {
     uint32_t pool;
     int64_t from;
-    int64_t passed; /* the stage may have given back what is before this one */
     bool is_short;  /* slate: the asset ended early, which is no failure */
     char why[200];  /* slate: the reason */
 };
@@ -79,8 +78,6 @@ struct laid {
 struct timeline {
     struct house house;
     int64_t second; /* frames in one second, rounded up */
-    int64_t reach;  /* how far behind the first frame that is not yet taken the
-                     * stage may have looked at pools; 4 s, or as is set */
     struct laid laid[TIMELINE_LAID];
     int count;
     struct laid cut[TIMELINE_CUTS]; /* by first */

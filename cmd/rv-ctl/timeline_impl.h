@@ -32,11 +32,10 @@ void timeline_resolve(struct timeline *timeline);
 int64_t timeline_not_hidden(const struct timeline *timeline, int64_t frame);
 /* The first cut that begins after `frame`. */
 int64_t timeline_next_cut(const struct timeline *timeline, int64_t frame);
-/* The first frame at or after `frame` that a decoder of `laid` shows which is
- * there already and has been `passed` so far; FRAME_NEVER: it does not reach
- * across the cut that hides `frame`. */
-int64_t timeline_reach(const struct timeline *timeline, const struct laid *laid,
-                       int64_t passed, int64_t frame);
+/* The first frame at or after `frame` that a decoder shows which is there
+ * already; FRAME_NEVER: it does not reach across the cut that hides `frame`.
+ * The stage keeps all that is not past. */
+int64_t timeline_reach(const struct timeline *timeline, int64_t frame);
 /* Where the last of the cuts begins that hide `frame`; the frame itself, if
  * none does. */
 int64_t timeline_hidden_since(const struct timeline *timeline, int64_t frame);

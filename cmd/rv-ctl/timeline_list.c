@@ -106,7 +106,7 @@ static void add_pieces(const struct timeline *timeline, struct pieces *pieces,
                             ? laid->first + laid->stretch[i + 1].from
                             : laid_end(laid);
     int64_t hidden = max64(laid->first + stretch->from, 0);
-    int64_t at = timeline_reach(timeline, laid, stretch->passed, hidden);
+    int64_t at = timeline_reach(timeline, hidden);
 
     while (at < end) {
         const int64_t next = timeline_next_cut(timeline, at);
@@ -114,7 +114,7 @@ static void add_pieces(const struct timeline *timeline, struct pieces *pieces,
         if (next >= end)
             return;
         hidden = next;
-        at = timeline_reach(timeline, laid, stretch->passed, hidden);
+        at = timeline_reach(timeline, hidden);
     }
     if (at == FRAME_NEVER && stretch->pool != 0)
         keep_piece(timeline, pieces, laid, i, hidden, position);
@@ -202,18 +202,6 @@ static struct input *add_input(struct inputs *inputs, const char *folder,
     return input;
 }
 
-/* Behind a cut: once the stage has looked at it, what the cut hides is gone. */
-static void mark_passed(const struct timeline *timeline,
-                        const struct piece *piece, int64_t position)
-{
-    const int64_t frame = piece->at - piece->laid->first;
-
-    if (piece->has_at && !piece->is_kept && frame > piece->stretch->from &&
-        frame > piece->stretch->passed &&
-        piece->at <= position + timeline->reach)
-        piece->stretch->passed = frame;
-}
-
 static void add_from_piece(struct inputs *inputs, const char *folder,
                            const struct piece *piece)
 {
@@ -297,7 +285,6 @@ int timeline_inputs(struct timeline *timeline, const char *folder,
         const struct piece *piece = &pieces->piece[i];
         if (piece->has_at && piece->until <= floor && !piece->is_kept)
             continue;
-        mark_passed(timeline, piece, position);
         add_from_piece(inputs, folder, piece);
     }
     free(pieces);

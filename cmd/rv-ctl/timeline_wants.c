@@ -17,16 +17,15 @@ static bool has_stretch(const struct laid *laid, int64_t from, int64_t to)
 
 /* Does one that begins at segment frame `from` show channel frame `frame`? */
 static bool shows(const struct timeline *timeline, const struct laid *laid,
-                  int64_t from, int64_t passed, int64_t frame)
+                  int64_t from, int64_t frame)
 {
-    int64_t at =
-        timeline_reach(timeline, laid, passed, max64(laid->first + from, 0));
+    int64_t at = timeline_reach(timeline, max64(laid->first + from, 0));
 
     while (at != FRAME_NEVER && at < frame) {
         const int64_t next = timeline_next_cut(timeline, at);
         if (next > frame)
             return true;
-        at = timeline_reach(timeline, laid, passed, next);
+        at = timeline_reach(timeline, next);
     }
     return at == frame;
 }
@@ -36,12 +35,12 @@ static bool is_reached(const struct timeline *timeline, const struct laid *laid,
                        int64_t frame)
 {
     if (laid->pending != 0 && laid->first + laid->pending_from <= frame &&
-        shows(timeline, laid, laid->pending_from, 0, frame))
+        shows(timeline, laid, laid->pending_from, frame))
         return true;
     for (int i = laid->count - 1; i >= 0; i--) {
         const struct stretch *stretch = &laid->stretch[i];
         if (laid->first + stretch->from <= frame)
-            return shows(timeline, laid, stretch->from, stretch->passed, frame);
+            return shows(timeline, laid, stretch->from, frame);
     }
     return false;
 }
@@ -150,7 +149,7 @@ bool timeline_returns(struct timeline *timeline, int64_t frames, int64_t first,
         const struct stretch *stretch = &laid->stretch[i];
         if (laid->first + stretch->from > frame)
             continue;
-        is_there = shows(timeline, laid, stretch->from, stretch->passed, frame);
+        is_there = shows(timeline, laid, stretch->from, frame);
         *pool = is_there ? stretch->pool : 0;
         break;
     }

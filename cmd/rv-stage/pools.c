@@ -249,10 +249,44 @@ static void remove_pool(struct stage *stage, struct held *held)
     held->id = 0;
 }
 
+/* Its place in the list in force; NULL: none. */
+static const struct source *source_of(const struct stage *stage,
+                                      const struct held *held)
+{
+    for (int k = 0; k < stage->timeline.count; k++) {
+        const struct source *source = &stage->timeline.source[k];
+        if (source->held == held && source->has_origin)
+            return source;
+    }
+    return NULL;
+}
+
+/*
+ * The first frame of a listed pool that is still of use.  What is hidden now
+ * may be shown after all, when a preview ends earlier than was thought or
+ * another takes its place: so nothing goes that is not past.  A pool has room
+ * for that, it holds more frames than the ring.
+ */
+static uint64_t first_of_use(const struct stage *stage, const struct held *held)
+{
+    const struct source *source = source_of(stage, held);
+    const int64_t frontier = stage_ring_frontier(&stage->ring);
+    uint64_t seq = pool_released(&held->pool);
+    struct pool_frame frame;
+
+    if (source == NULL)
+        return held->hint;
+    while (seq < held->hint && pool_read(&held->pool, seq, &frame, NULL) == 0 &&
+           source->origin + frame.index < frontier)
+        seq++;
+    return seq;
+}
+
 static void release_one(struct stage *stage, struct held *held)
 {
     const bool is_needed = held->is_listed && !held->is_retired;
-    const uint64_t passed = is_needed ? held->hint : pool_ready(&held->pool);
+    const uint64_t passed =
+        is_needed ? first_of_use(stage, held) : pool_ready(&held->pool);
 
     pool_release(&held->pool, passed < held->floor ? passed : held->floor);
     /* Only on a tick: no bell of it is armed then. */
