@@ -253,6 +253,24 @@ $cut-599 clip 3 index 30-$((629 - cut)) preview"
 55-59 clip 1 index 50-54 plan"
 }
 
+# A preview that ends earlier than was told: what it hid had been looked over.
+@test "what a list hides is still there when the next one shows it" {
+    stage
+    gen 1 --frames 300 --slots 200
+    gen 2 --frames 150 --slots 200
+    list 1 false "$(pool_in 1 0 0 plan '"until":20')" \
+        "$(pool_in 2 20 20 preview '"until":140')" "$(pool_in 1 140 0)" | want
+    run read_ring --frames 100
+    assert_eq "$output" "0-19 clip 1 index 0-19 plan
+20-99 clip 2 index 0-79 preview"
+    sleep 0.3 # the ring is filled to 160, and what is not needed let go of
+    list 2 false "$(pool_in 1 0 0 plan '"until":20')" \
+        "$(pool_in 2 20 20 preview '"until":110')" "$(pool_in 1 110 0)" | want
+    run read_ring --frames 200
+    assert_eq "$output" "100-109 clip 2 index 80-89 preview
+110-199 clip 1 index 110-199 plan"
+}
+
 @test "a stage that is killed again and again loses and doubles nothing" {
     local round=0 kills=0 i expected=
     stage
