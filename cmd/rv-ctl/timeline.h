@@ -44,8 +44,8 @@
 struct stretch {
     uint32_t pool;
     int64_t from;
-    bool is_short;  /* slate: the asset ended early, which is no failure */
-    char why[200];  /* slate: the reason */
+    bool is_short; /* slate: the asset ended early, which is no failure */
+    char why[200]; /* slate: the reason */
 };
 
 /* A segment with its place on the channel. */

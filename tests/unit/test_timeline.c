@@ -314,7 +314,8 @@ static void behind_a_short_cut_the_same_decoder_goes_on(void **state)
     assert_int_equal(inputs->input[2].until, 100);
     is_pool(inputs, 3, FOLDER "/pool-2", 100, 100);
     assert_true(timeline_uses(timeline, 1, 60));
-    /* A shorter one comes in its place: what it does not hide is still there. */
+    /* A shorter one comes in its place: what it does not hide is still there.
+     */
     shown = preview(51, 5);
     timeline_cut(timeline, &shown, 45, NULL);
     assert_int_equal(arm(bench, 44, 250, 0), 0);
