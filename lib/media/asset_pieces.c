@@ -126,6 +126,7 @@ static bool has_jumped(const struct asset *asset, const int64_t offset_us[2])
 /* The next packet of the main stream, placed as in playing. */
 static bool read_on(struct asset *asset)
 {
+    av_packet_unref(asset->packet);
     queue_clear(main_kind(asset) == 0 ? &asset->audio_queue
                                       : &asset->video_queue);
     return main_kind(asset) == 0 ? asset_read_video(asset)
