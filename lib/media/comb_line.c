@@ -82,76 +82,79 @@ void comb_line_plain(uint8_t *places, const struct comb_lines *lines, int width,
 #ifdef __x86_64__
 #define AVX2 __attribute__((target("avx2")))
 
-/*
- * The same by hand: of compilers' vectors each maximum of unsigned numbers
- * becomes a handful of instructions, and there are not enough registers.
- */
-AVX2 static void count_avx2_line(uint8_t *places,
-                                 const struct comb_lines *lines, int width)
+/* Unsigned samples of one or two bytes; `bytes` is a constant for each use. */
+AVX2 ALWAYS_INLINE __m256i less(__m256i a, __m256i b, int bytes)
 {
-    const __m256i step = _mm256_set1_epi8(STEP), none = _mm256_setzero_si256();
+    return bytes == 1 ? _mm256_subs_epu8(a, b) : _mm256_subs_epu16(a, b);
+}
 
-    for (int x = 0; x < width; x += 32) {
-        __m256i at[5], *place = (__m256i *)(places + x);
-        for (int i = 0; i < 4; i++)
-            at[i] = _mm256_loadu_si256(
-                (const __m256i *)((const uint8_t *)lines->at[i] + x));
-        at[4] = _mm256_loadu_si256(
-            (const __m256i *)((const uint8_t *)lines->other + x));
-        const __m256i ab = _mm256_subs_epu8(at[0], at[1]);
-        const __m256i ba = _mm256_subs_epu8(at[1], at[0]);
-        const __m256i bc = _mm256_subs_epu8(at[1], at[2]);
-        const __m256i cb = _mm256_subs_epu8(at[2], at[1]);
-        const __m256i cd = _mm256_subs_epu8(at[2], at[3]);
-        const __m256i dc = _mm256_subs_epu8(at[3], at[2]);
-        const __m256i moved = _mm256_or_si256(_mm256_subs_epu8(at[1], at[4]),
-                                              _mm256_subs_epu8(at[4], at[1]));
-        const __m256i high = _mm256_min_epu8(_mm256_min_epu8(ba, bc), dc);
-        const __m256i low = _mm256_min_epu8(_mm256_min_epu8(ab, cb), cd);
-        const __m256i both = _mm256_min_epu8(_mm256_max_epu8(high, low), moved);
-        const __m256i is_less =
-            _mm256_cmpeq_epi8(_mm256_subs_epu8(both, step), none);
-        /* One more where it is not less: minus (-1 or 0), less 1. */
-        const __m256i one = _mm256_add_epi8(is_less, _mm256_set1_epi8(1));
-        _mm256_storeu_si256(place,
-                            _mm256_add_epi8(_mm256_loadu_si256(place), one));
+AVX2 ALWAYS_INLINE __m256i least(__m256i a, __m256i b, int bytes)
+{
+    return bytes == 1 ? _mm256_min_epu8(a, b) : _mm256_min_epu16(a, b);
+}
+
+AVX2 ALWAYS_INLINE __m256i most(__m256i a, __m256i b, int bytes)
+{
+    return bytes == 1 ? _mm256_max_epu8(a, b) : _mm256_max_epu16(a, b);
+}
+
+AVX2 ALWAYS_INLINE __m256i load(const void *line, int x, int bytes)
+{
+    return _mm256_loadu_si256(
+        (const __m256i *)((const uint8_t *)line + x * bytes));
+}
+
+/* One more in each place where `excess` is not 0. */
+AVX2 ALWAYS_INLINE void count_at(uint8_t *places, __m256i excess, int bytes)
+{
+    const __m256i none = _mm256_setzero_si256();
+
+    if (bytes == 1) {
+        /* minus (-1 or 0), less 1 */
+        const __m256i one = _mm256_add_epi8(_mm256_cmpeq_epi8(excess, none),
+                                            _mm256_set1_epi8(1));
+        const __m256i former = _mm256_loadu_si256((const __m256i *)places);
+        _mm256_storeu_si256((__m256i *)places, _mm256_add_epi8(former, one));
+    } else {
+        const __m256i is_none = _mm256_cmpeq_epi16(excess, none);
+        const __m128i one =
+            _mm_add_epi8(_mm_packs_epi16(_mm256_castsi256_si128(is_none),
+                                         _mm256_extracti128_si256(is_none, 1)),
+                         _mm_set1_epi8(1));
+        const __m128i former = _mm_loadu_si128((const __m128i *)places);
+        _mm_storeu_si128((__m128i *)places, _mm_add_epi8(former, one));
     }
 }
 
-AVX2 static void count_avx2_deep_line(uint8_t *places,
-                                      const struct comb_lines *lines, int width,
-                                      int steps)
+/*
+ * The same by hand: of compilers' vectors each maximum of unsigned numbers
+ * becomes a handful of instructions, and there are not enough registers.
+ * Where nothing combs, as nearly everywhere in most pictures, the other one
+ * is not even read.
+ */
+AVX2 ALWAYS_INLINE void count_avx2(uint8_t *places,
+                                   const struct comb_lines *lines, int width,
+                                   int bytes, __m256i step)
 {
-    const __m256i step = _mm256_set1_epi16((int16_t)steps);
-    const __m256i none = _mm256_setzero_si256();
-
-    for (int x = 0; x < width; x += 16) {
-        __m256i at[5];
-        __m128i *place = (__m128i *)(places + x);
-        for (int i = 0; i < 4; i++)
-            at[i] = _mm256_loadu_si256(
-                (const __m256i *)((const uint16_t *)lines->at[i] + x));
-        at[4] = _mm256_loadu_si256(
-            (const __m256i *)((const uint16_t *)lines->other + x));
-        const __m256i ab = _mm256_subs_epu16(at[0], at[1]);
-        const __m256i ba = _mm256_subs_epu16(at[1], at[0]);
-        const __m256i bc = _mm256_subs_epu16(at[1], at[2]);
-        const __m256i cb = _mm256_subs_epu16(at[2], at[1]);
-        const __m256i cd = _mm256_subs_epu16(at[2], at[3]);
-        const __m256i dc = _mm256_subs_epu16(at[3], at[2]);
-        const __m256i moved = _mm256_or_si256(_mm256_subs_epu16(at[1], at[4]),
-                                              _mm256_subs_epu16(at[4], at[1]));
-        const __m256i high = _mm256_min_epu16(_mm256_min_epu16(ba, bc), dc);
-        const __m256i low = _mm256_min_epu16(_mm256_min_epu16(ab, cb), cd);
-        const __m256i both =
-            _mm256_min_epu16(_mm256_max_epu16(high, low), moved);
-        const __m256i is_less =
-            _mm256_cmpeq_epi16(_mm256_subs_epu16(both, step), none);
-        const __m128i less =
-            _mm_packs_epi16(_mm256_castsi256_si128(is_less),
-                            _mm256_extracti128_si256(is_less, 1));
-        const __m128i one = _mm_add_epi8(less, _mm_set1_epi8(1));
-        _mm_storeu_si128(place, _mm_add_epi8(_mm_loadu_si128(place), one));
+    for (int x = 0; x < width; x += 32 / bytes) {
+        const __m256i a = load(lines->at[0], x, bytes);
+        const __m256i b = load(lines->at[1], x, bytes);
+        const __m256i c = load(lines->at[2], x, bytes);
+        const __m256i d = load(lines->at[3], x, bytes);
+        const __m256i high =
+            least(least(less(b, a, bytes), less(b, c, bytes), bytes),
+                  less(d, c, bytes), bytes);
+        const __m256i low =
+            least(least(less(a, b, bytes), less(c, b, bytes), bytes),
+                  less(c, d, bytes), bytes);
+        const __m256i comb = less(most(high, low, bytes), step, bytes);
+        if (_mm256_testz_si256(comb, comb))
+            continue;
+        const __m256i other = load(lines->other, x, bytes);
+        const __m256i moved =
+            less(_mm256_or_si256(less(b, other, bytes), less(other, b, bytes)),
+                 step, bytes);
+        count_at(places + x, least(comb, moved, bytes), bytes);
     }
 }
 
@@ -161,10 +164,11 @@ AVX2 static void comb_line_avx2(uint8_t *places, const struct comb_lines *lines,
     const int whole = width / 32 * 32;
 
     if (depth > 8) {
-        count_avx2_deep_line(places, lines, width, STEP << (depth - 8));
+        count_avx2(places, lines, width, 2,
+                   _mm256_set1_epi16((int16_t)(STEP << (depth - 8))));
         return;
     }
-    count_avx2_line(places, lines, whole);
+    count_avx2(places, lines, whole, 1, _mm256_set1_epi8(STEP));
     if (whole < width) { /* a block is left */
         struct comb_lines rest = *lines;
         for (int i = 0; i < 4; i++)
