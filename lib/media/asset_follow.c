@@ -44,7 +44,7 @@ int follow_kind(const struct asset *asset, int index)
     AVStream *const *streams = asset->format->streams;
 
     if (index >= STREAMS_MAX || follow->refused >> index & 1 ||
-        strcmp(asset->format->iformat->name, "mpegts") != 0)
+        !asset_is_of(asset, "mpegts"))
         return -1;
     for (int kind = 0; kind < 2; kind++) {
         const int own = kind == 0 ? asset->video : asset->audio;

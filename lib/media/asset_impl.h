@@ -2,6 +2,8 @@
 #ifndef RV_MEDIA_ASSET_IMPL_H
 #define RV_MEDIA_ASSET_IMPL_H
 
+#include <string.h>
+
 #include "media/asset.h"
 
 /* Bytes of packets that may wait for the other stream. */
@@ -16,6 +18,12 @@
 #define JUMP_BACK_US  INT64_C(100000)
 /* So close to each other, video's and sound's jumps are the same one. */
 #define JUMP_SAME_US INT64_C(1000000)
+
+/* Of this container, by libav's name of it. */
+static inline bool asset_is_of(const struct asset *asset, const char *name)
+{
+    return strcmp(asset->format->iformat->name, name) == 0;
+}
 
 /* asset_io.c */
 
@@ -98,6 +106,11 @@ void asset_forget_pieces(struct asset *asset);
  */
 bool asset_jump_in_pieces(struct asset *asset, int64_t us,
                           int64_t offset_us[2]);
+
+/* asset_joined.c */
+
+/* Several Ogg or Matroska files in one of `size` bytes; the place is lost. */
+bool asset_is_joined(struct asset *asset, int64_t size);
 
 /* asset_seek.c */
 

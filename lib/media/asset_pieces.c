@@ -14,15 +14,11 @@
  * hardly a byte goes by.  Halving leads to a stretch that is small enough to be
  * read as it is in playing, which gives the offset to the microsecond.  A piece
  * that hides between two samples is not found.
- *
- * In Ogg and Matroska files that were joined nothing can be looked for: they
- * are played from their start.
  */
 #include "media/asset_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <libavutil/intreadwrite.h>
 
 /* What is read rather than halved, and how far apart samples lie at least. */
 #define STRETCH (1 << 20)
@@ -54,11 +50,6 @@ struct sample {
     int64_t pos;
     int64_t us; /* of the first packet from there; AV_NOPTS_VALUE: none */
 };
-
-static bool stops(const struct asset *asset)
-{
-    return asset->is_stopping && asset->is_stopping();
-}
 
 static int main_kind(const struct asset *asset)
 {
@@ -147,7 +138,8 @@ static void read_stretch(struct search *search, int64_t from, int64_t to)
     const struct piece *last = last_piece(asset);
     memcpy(asset->offset_us, last->offset_us, sizeof(asset->offset_us));
     memcpy(next.offset_us, last->offset_us, sizeof(next.offset_us));
-    while (pieces->count < PIECES_MAX && !stops(asset) && read_on(asset)) {
+    while (pieces->count < PIECES_MAX && !asset_is_stopping(asset) &&
+           read_on(asset)) {
         const AVPacket *packet = asset->packet;
         const int64_t former = pos;
         if (packet->pos >= 0)
@@ -193,7 +185,7 @@ static void look_between(struct search *search, struct sample a,
                          struct sample b)
 {
     if (is_plain(search, &a, &b) || b.pos <= search->done ||
-        search->looks >= LOOKS_MAX || stops(search->asset))
+        search->looks >= LOOKS_MAX || asset_is_stopping(search->asset))
         return;
     if (a.pos < search->done) {
         /* Behind a place that was found times are others. */
@@ -238,7 +230,7 @@ static void look_through(struct search *search)
     const int wanted = (int)FFMIN(tail / STRETCH + 1, SAMPLES);
     int count = 0;
 
-    while (count <= wanted && !stops(search->asset)) {
+    while (count <= wanted && !asset_is_stopping(search->asset)) {
         samples[count] = look(search, av_rescale(tail, count, wanted));
         count++;
     }
@@ -249,102 +241,7 @@ static void look_through(struct search *search)
         read_stretch(search, FFMAX(tail, search->done), search->size);
 }
 
-/* --- joined files --------------------------------------------------------- */
-
-static int read_at(struct asset *asset, int64_t pos, uint8_t *bytes, int size)
-{
-    AVIOContext *io = asset->format->pb;
-
-    asset_begin_read(asset);
-    return avio_seek(io, pos, SEEK_SET) < 0 ? -1 : avio_read(io, bytes, size);
-}
-
-/* RFC 3533, 6: the page's header; every stream begins with a page of its own,
- * and all those come first. */
-#define OGG_HEADER 27
-#define OGG_SERIAL 14
-/* Two pages: the last one begins in it. */
-#define OGG_TAIL (128 << 10)
-
-static const uint8_t *find_page(const uint8_t *bytes, const uint8_t *end)
-{
-    const uint8_t *page = end - bytes < OGG_HEADER
-                              ? NULL
-                              : memmem(bytes, (size_t)(end - bytes), "OggS", 4);
-    return page && end - page >= OGG_HEADER ? page : NULL;
-}
-
-/* Does the last page belong to none of the streams that begin the file? */
-static bool is_joined_ogg(struct asset *asset, int64_t size)
-{
-    const int64_t tail = FFMAX(size - OGG_TAIL, 0);
-    uint8_t *bytes = malloc(OGG_TAIL);
-    const uint8_t *last = NULL, *page;
-    bool is_known = false;
-
-    if (bytes == NULL)
-        return false;
-    int count = read_at(asset, tail, bytes, OGG_TAIL);
-    for (page = bytes; count > 0 && (page = find_page(page, bytes + count));
-         page++)
-        last = page;
-    const uint32_t serial = last ? AV_RL32(last + OGG_SERIAL) : 0;
-    const bool has_last = last != NULL;
-    count = has_last ? read_at(asset, 0, bytes, OGG_TAIL) : 0;
-    for (page = bytes; count > 0 && (page = find_page(page, bytes + count));
-         page++) {
-        if (!(page[5] & 2)) /* begins no stream */
-            break;
-        is_known = is_known || AV_RL32(page + OGG_SERIAL) == serial;
-    }
-    free(bytes);
-    return has_last && !is_known;
-}
-
-/* EBML's variable length (RFC 8794, 4); -1: not known, or damaged. */
-static int64_t ebml_size(const uint8_t *bytes, int *length)
-{
-    const int zeros = bytes[0] ? __builtin_clz(bytes[0]) - 24 : 8;
-    int64_t size = bytes[0] & (0x7f >> zeros);
-
-    *length = zeros + 1;
-    if (zeros > 7)
-        return -1;
-    for (int i = 1; i < *length; i++)
-        size = size << 8 | bytes[i];
-    return size == (INT64_C(1) << (7 * *length)) - 1 ? -1 : size;
-}
-
-#define EBML_HEADER  0x1a45dfa3u
-#define EBML_SEGMENT 0x18538067u
-
-/* Does another one follow behind what the file's one segment holds? */
-static bool is_joined_matroska(struct asset *asset)
-{
-    static const uint32_t PARTS[] = { EBML_HEADER, EBML_SEGMENT };
-    uint8_t bytes[12];
-    int64_t pos = 0;
-
-    for (int i = 0; i < 2; i++) {
-        int length;
-        if (read_at(asset, pos, bytes, sizeof(bytes)) != sizeof(bytes) ||
-            AV_RB32(bytes) != PARTS[i])
-            return false;
-        const int64_t size = ebml_size(bytes + 4, &length);
-        if (size < 0 || size > INT64_MAX / 4)
-            return false;
-        pos += 4 + length + size;
-    }
-    return read_at(asset, pos, bytes, sizeof(bytes)) == sizeof(bytes) &&
-           AV_RB32(bytes) == EBML_HEADER;
-}
-
 /* -------------------------------------------------------------------------- */
-
-static bool has_name(const struct asset *asset, const char *name)
-{
-    return strcmp(asset->format->iformat->name, name) == 0;
-}
 
 int asset_find_pieces(struct asset *asset, struct err *err)
 {
@@ -358,10 +255,8 @@ int asset_find_pieces(struct asset *asset, struct err *err)
     /* Over a network each look would take as long as the way there. */
     if (size <= 0 || strstr(asset->path, "://"))
         return 0;
-    pieces->is_joined =
-        (has_name(asset, "ogg") && is_joined_ogg(asset, size)) ||
-        (has_name(asset, "matroska,webm") && is_joined_matroska(asset));
-    if (!has_name(asset, "mpegts") && !has_name(asset, "mpeg"))
+    pieces->is_joined = asset_is_joined(asset, size);
+    if (!asset_is_of(asset, "mpegts") && !asset_is_of(asset, "mpeg"))
         return 0;
     pieces->piece = calloc(PIECES_MAX, sizeof(*pieces->piece));
     if (pieces->piece == NULL)

@@ -105,7 +105,7 @@ static bool is_left_over(struct asset *asset, const AVPacket *packet)
     const int kind = packet->stream_index == asset->video ? 0 : 1;
 
     /* In HLS each file has its own positions. */
-    if (strcmp(asset->format->iformat->name, "mpegts") != 0)
+    if (!asset_is_of(asset, "mpegts"))
         return false;
     /* What else was in the same PES has no place of its own. */
     if (packet->pos < 0)
@@ -140,8 +140,7 @@ static void time_by_index(struct asset *asset, AVPacket *packet)
     int64_t *lost = &asset->lost[packet->stream_index == asset->video ? 0 : 1];
     const AVIndexEntry *entry = NULL;
 
-    if (packet->dts == AV_NOPTS_VALUE ||
-        strcmp(asset->format->iformat->name, "avi") != 0)
+    if (packet->dts == AV_NOPTS_VALUE || !asset_is_of(asset, "avi"))
         return;
     const int count = avformat_index_get_entries_count(stream);
     const int64_t unit = index_unit(stream);
