@@ -52,6 +52,8 @@ AVPacket *queue_pop(struct packet_queue *queue);
  * none any more, or for audio: none near enough.
  */
 int asset_read_video(struct asset *asset);
+/* The same, but it stays where it is (lends, until the next read); NULL. */
+const AVPacket *asset_peek_video(struct asset *asset);
 int asset_read_audio(struct asset *asset, int64_t wanted_us);
 void asset_begin_read(struct asset *asset);
 

@@ -472,7 +472,7 @@ struct asset *asset_open(const struct asset_config *config, struct err *err)
     asset->is_stopping = config->is_stopping;
     asset->threads = config->threads;
     asset->video = asset->audio = asset->own_fd = -1;
-    asset->buffers.house = config->house;
+    buffers_init(&asset->buffers, &config->house);
     sound_init(&asset->sound, &config->house);
     if (allocate(asset) < 0) {
         err_set(err, ERR_SYSTEM, "no memory to open an asset");
@@ -510,6 +510,7 @@ void asset_free(struct asset *asset)
     asset_forget_pieces(asset);
     avcodec_free_context(&asset->video_decoder);
     avcodec_free_context(&asset->audio_decoder);
+    buffers_clear(&asset->buffers);
     sound_clear(&asset->sound);
     limiter_clear(&asset->limiter);
     free(asset->sound_in);

@@ -305,11 +305,20 @@ static bool read_one(struct asset *asset)
     return true;
 }
 
-int asset_read_video(struct asset *asset)
+static AVPacket *oldest(const struct packet_queue *queue)
 {
-    while (!queue_take(&asset->video_queue, asset->packet)) {
+    AVPacket *packet = NULL;
+
+    if (av_fifo_peek(queue->packets, &packet, 1, 0) < 0)
+        return NULL;
+    return packet;
+}
+
+const AVPacket *asset_peek_video(struct asset *asset)
+{
+    while (oldest(&asset->video_queue) == NULL) {
         if (!read_one(asset))
-            return queue_take(&asset->video_queue, asset->packet);
+            break;
         /* Sound far ahead of its pictures: the oldest goes. */
         while (asset->audio_queue.bytes > QUEUE_BYTES_MAX) {
             AVPacket *packet = queue_pop(&asset->audio_queue);
@@ -317,7 +326,13 @@ int asset_read_video(struct asset *asset)
             av_packet_free(&packet);
         }
     }
-    return 1;
+    return oldest(&asset->video_queue);
+}
+
+int asset_read_video(struct asset *asset)
+{
+    asset_peek_video(asset);
+    return queue_take(&asset->video_queue, asset->packet);
 }
 
 int asset_read_audio(struct asset *asset, int64_t wanted_us)

@@ -430,6 +430,31 @@ static enum asset_result is_over(const struct asset *asset,
     return frames >= 0 && moment->frame >= frames ? ASSET_OVER : ASSET_SHOWN;
 }
 
+/*
+ * Where pictures stand alone they come in the order of packets, so the next
+ * packet tells when the next picture does.  Until then it is not decoded: the
+ * present one is drawn while it lies in the cache, which large ones leave.
+ */
+static bool is_next_later(struct asset *asset, const struct moment *moment)
+{
+    const struct asset_picture *now = &asset->now;
+    const AVCodecContext *decoder = asset->video_decoder;
+    const AVCodecDescriptor *codec = avcodec_descriptor_get(decoder->codec_id);
+
+    if (now->number < 0 || now->frame->interlaced_frame || codec == NULL ||
+        !(codec->props & AV_CODEC_PROP_INTRA_ONLY) ||
+        decoder->active_thread_type & FF_THREAD_FRAME || asset->is_changing ||
+        asset->is_draining)
+        return false;
+    const AVPacket *packet = asset_peek_video(asset);
+    if (packet == NULL || packet->pts == AV_NOPTS_VALUE)
+        return false;
+    /* Film may be due a quarter earlier, see due_by_fields(). */
+    const int64_t early = packet->pts - (packet->pts - now->pts) / 4 - 1;
+    return early > now->pts && !asset_is_due(asset, packet->pts, moment) &&
+           !asset_is_due(asset, early, moment);
+}
+
 enum asset_result asset_show(struct asset *asset, const struct moment *moment)
 {
     if (asset->video < 0) {
@@ -440,9 +465,12 @@ enum asset_result asset_show(struct asset *asset, const struct moment *moment)
     /* What lies before the first moment asked for is nobody's caption. */
     bool was_shown = true;
     for (;;) {
-        if (!asset->has_next && !asset->is_video_end &&
-            asset_decode_next(asset) < 0)
-            return ASSET_STOPPED;
+        if (!asset->has_next && !asset->is_video_end) {
+            if (is_next_later(asset, moment))
+                break;
+            if (asset_decode_next(asset) < 0)
+                return ASSET_STOPPED;
+        }
         /* Before the first picture there is the first. */
         if (!asset->has_next || (asset->now.number >= 0 &&
                                  !asset_is_due(asset, asset->next.due, moment)))

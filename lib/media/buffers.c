@@ -91,6 +91,20 @@ static AVBufferRef *slot_buffer(struct pool *pool)
     return buffer;
 }
 
+static AVBufferRef *heap_buffer(struct buffers *buffers, uint32_t bytes)
+{
+    pthread_mutex_lock(&buffers->lock);
+    if (buffers->heap == NULL || buffers->heap_bytes != bytes) {
+        av_buffer_pool_uninit(&buffers->heap);
+        buffers->heap = av_buffer_pool_init(bytes, NULL);
+        buffers->heap_bytes = bytes;
+    }
+    AVBufferRef *buffer =
+        buffers->heap ? av_buffer_pool_get(buffers->heap) : NULL;
+    pthread_mutex_unlock(&buffers->lock);
+    return buffer;
+}
+
 static int get_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
 {
     struct buffers *buffers = decoder->opaque;
@@ -111,7 +125,7 @@ static int get_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
     if (buffer) {
         atomic_fetch_add(&buffers->from_pool, 1);
     } else {
-        buffer = av_buffer_alloc(layout.bytes);
+        buffer = heap_buffer(buffers, layout.bytes);
         atomic_fetch_add(&buffers->from_heap, 1);
     }
     if (buffer == NULL)
@@ -123,6 +137,18 @@ static int get_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
     }
     frame->extended_data = frame->data;
     return 0;
+}
+
+void buffers_init(struct buffers *buffers, const struct house *house)
+{
+    *buffers = (struct buffers){ .house = *house };
+    pthread_mutex_init(&buffers->lock, NULL);
+}
+
+void buffers_clear(struct buffers *buffers)
+{
+    av_buffer_pool_uninit(&buffers->heap);
+    pthread_mutex_destroy(&buffers->lock);
 }
 
 void buffers_attach(struct buffers *buffers, AVCodecContext *decoder)

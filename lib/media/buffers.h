@@ -7,12 +7,15 @@
  * taken again while a frame that names it is not released.  When no slot is
  * free the picture goes to the heap, with the same strides (MPEG decoders
  * refuse a change of stride), and is copied when it is shown: blocking in
- * get_buffer2 would deadlock, an error would lose the picture.
+ * get_buffer2 would deadlock, an error would lose the picture.  Memory of the
+ * heap is used again for the next pictures: of malloc() each large one might be
+ * new pages, which cost as much as a tenth of decoding.
  */
 #ifndef RV_MEDIA_BUFFERS_H
 #define RV_MEDIA_BUFFERS_H
 
 #include <libavcodec/avcodec.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,7 +28,14 @@ struct buffers {
     struct house house;
     atomic_bool is_direct; /* slots may be used now */
     _Atomic uint64_t from_pool, from_heap;
+    pthread_mutex_t lock; /* protects the rest, of frame threads */
+    AVBufferPool *heap;   /* of buffers of so many bytes, or NULL */
+    uint32_t heap_bytes;
 };
+
+void buffers_init(struct buffers *buffers, const struct house *house);
+/* When no decoder has it any more; pictures may outlive it. */
+void buffers_clear(struct buffers *buffers);
 
 /* Makes `decoder` (not yet opened) take its pictures from `buffers` (kept). */
 void buffers_attach(struct buffers *buffers, AVCodecContext *decoder);
