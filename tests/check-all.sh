@@ -1,13 +1,15 @@
 #!/bin/bash
 # check-all.sh: everything that make check runs, and what takes too long for it.
 #
-#   sanitized   unit tests, bats files, tests/long/leaks.bats (five rounds) and
-#               tests/long/mutations.bats (ten of each file) with
-#               AddressSanitizer and UBSan, every process of them
+#   sanitized   unit tests, bats files, tests/long/leaks.bats (five rounds),
+#               tests/long/mutations.bats (ten of each file) and
+#               tests/long/matrix.bats with AddressSanitizer and UBSan, every
+#               process of them
 #   thread      unit tests that have threads, with ThreadSanitizer
 #   clang       everything is built without a warning, the unit tests pass
 #   valgrind    unit tests: no invalid access, no leak
-#   long        tests/long/*.bats with the plain build
+#   long        the other tests/long/*.bats, and those two in full, with the
+#               plain build
 #
 # A build that fails is one failure and does not stop the rest.  Names given as
 # arguments choose among these parts.
@@ -77,10 +79,10 @@ shopt -s nullglob
 units=(tests/unit/test_*.c)
 mapfile -t threaded < <(grep -lE 'pthread|fork\(' "${units[@]}")
 # tools, tree and run ask about the tree and not about a variant's programs; a
-# program with a sanitizer has no sandbox
+# program with a sanitizer has no sandbox; the matrix is there as a whole
 mapfile -t files < <(printf '%s\n' tests/*.bats tests/promise/*.bats |
-    grep -vE '^tests/(tools|tree|run|sandbox)\.bats$')
-long=(tests/long/*.bats)
+    grep -vE '^tests/(tools|tree|run|sandbox|promise/matrix)\.bats$')
+mapfile -t long < <(printf '%s\n' tests/long/*.bats | grep -v /matrix.bats)
 
 log=log_path=$reports/report
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:$log
@@ -88,7 +90,8 @@ export UBSAN_OPTIONS=print_stacktrace=1:exitcode=99:$log
 export LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
 export TSAN_OPTIONS=exitcode=99:halt_on_error=1
 
-if wanted valgrind || wanted long; then
+# the sanitized tests make their media with the plain tools
+if wanted sanitized || wanted valgrind || wanted long; then
     build plain || :
 fi
 if wanted sanitized && build sanitized SAN=address,undefined; then
@@ -96,7 +99,7 @@ if wanted sanitized && build sanitized SAN=address,undefined; then
     # shellcheck disable=SC2046
     RV_JOBS=2 RV_TIMEOUT=600 RV_ROUNDS=5 RV_MUTATIONS=10 run sanitized $folder \
         $(unit_in $folder "${units[@]}") "${files[@]}" \
-        tests/long/leaks.bats tests/long/mutations.bats
+        tests/long/{leaks,mutations,matrix}.bats
     judge_reports sanitized
 fi
 if wanted thread && build thread SAN=thread; then

@@ -23,7 +23,7 @@ setup() {
 
 # RV_SWITCHES=1000 makes them all, which takes a quarter of an hour.
 @test "minutes of switches at random moments are exact, and in time" {
-    [ -n "${RV_SWITCHES:-}" ] || export ONAIR_SECONDS=150
+    [ -n "${RV_SWITCHES:-}" ] || export ONAIR_SECONDS=120
     start_clips
     plan_of "$A 0 240" "$B 3 237" "$C 0 200" >"$PLAN"
     onair switches "${RV_SWITCHES:-2000}" "$(date +%j)" "1:240:$A" "2:240:$B" \
@@ -34,7 +34,7 @@ setup() {
 }
 
 @test "behind previews that end before what was asked for the plan goes on" {
-    export ONAIR_SECONDS=100
+    export ONAIR_SECONDS=80
     start_clips
     plan_of "$A 0 240" "$B 3 237" "$C 0 200" >"$PLAN"
     onair shorts 2000 "$(date +%j)" "1:240:$A" "2:240:$B" "3:240:$C" \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Every kind of media of tests/matrix.py.  RV_MATRIX_EVERY=10 takes each tenth.
+# timeout: 1800
 load ../lib
 
 @test "media of every kind: right length, every picture, sound in place, exact neighbours" {
