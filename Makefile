@@ -102,7 +102,7 @@ $(LIBRV): $(LIB_OBJ) $(GEN_OBJ)
 	rm -f $@ && $(AR) rcs $@ $^
 
 # Arithmetic over whole pictures and sound: worth vectors.
-VECTORS := colour comb_line deinterlace dovi field_line limiter tone turn
+VECTORS := colour comb_line dovi field_line limiter tone turn
 $(VECTORS:%=$(BUILD)/obj/lib/media/%.o): CFLAGS += -O3
 
 # --- the programs: cmd/NAME/*.c ---------------------------------------------

@@ -18,7 +18,6 @@
  */
 #include "media/picture.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <libavutil/pixdesc.h>
 
